@@ -1,0 +1,148 @@
+"""The façade that pages, command line and notebooks use: load a checkpoint, predict, explain, cover.
+
+One ``Classifier`` serves many threads at once. Its network is in eval mode without gradients from the moment it
+is loaded, and nothing here changes that.
+"""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from mushroom import faithfulness, gradcam
+from mushroom.genera import GENERA
+from mushroom.gradcam import Layer
+from mushroom.metrics import probabilities, unknown_score
+from mushroom.model import WEIGHTS_FILE, CheckpointError, GenusNet, ModelConfig, load_checkpoint
+from mushroom.photos import Preprocessing, to_tensor
+
+DEFAULT_MODEL = "efficientnetv2_b0"
+"""The checkpoint that is used where none is named."""
+
+CHECKPOINTS_VARIABLE = "MUSHROOM_CHECKPOINTS"
+SHIPPED_CHECKPOINTS = Path(__file__).resolve().parent.parent / "assets" / "models"
+
+BATCH = 32
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The network's answer for one photo.
+
+    ``genus`` is the most probable of the nine and ``confidence`` its calibrated probability; ``probabilities``
+    sum to 1. ``unknown`` says that the photo is none of the nine, as far as the network can tell: its
+    ``unknown_score`` exceeds the checkpoint's threshold. ``logits`` are in the order of ``genera.GENERA``.
+    """
+
+    genus: str
+    confidence: float
+    probabilities: dict[str, float]
+    unknown: bool
+    unknown_score: float
+    logits: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Heatmaps of one photo for one genus, early layers first, with what is needed to show them.
+
+    ``heatmaps`` maps a layer's name to float32 (height, width) in [0, 1] at feature-map size; where
+    ``has_evidence`` is false nothing speaks for the genus and the heatmap is all zeros. ``against`` is the genus
+    that a contrastive explanation argues against, otherwise None.
+    """
+
+    genus: str
+    against: str | None
+    method: str
+    layers: tuple[Layer, ...]
+    heatmaps: dict[str, np.ndarray]
+    has_evidence: dict[str, bool]
+    prediction: Prediction
+
+
+def checkpoints_folder() -> Path:
+    """Where checkpoint folders are looked for: those that ship, or ``MUSHROOM_CHECKPOINTS``."""
+    return Path(os.environ.get(CHECKPOINTS_VARIABLE, SHIPPED_CHECKPOINTS))
+
+
+def list_checkpoints() -> list[Path]:
+    """All checkpoint folders at hand, the default first, then by name."""
+    folders = sorted(path.parent for path in checkpoints_folder().glob(f"*/{WEIGHTS_FILE}"))
+    return sorted(folders, key=lambda folder: folder.name != DEFAULT_MODEL)
+
+
+class Classifier:
+    """A loaded checkpoint: photos in, genera and heatmaps out."""
+
+    def __init__(self, model: GenusNet, config: ModelConfig, folder: Path) -> None:
+        self.model = model
+        self.config = config
+        self.folder = folder
+        self.preprocessing = Preprocessing(config.input_px, config.mean, config.std)
+
+    @classmethod
+    def load(cls, checkpoint: str | Path | None = None) -> "Classifier":
+        """The classifier of a checkpoint folder; the default one without an argument.
+
+        Raises CheckpointError with a sentence where it can't be used.
+        """
+        if checkpoint is None:
+            at_hand = list_checkpoints()
+            if not at_hand:
+                raise CheckpointError(
+                    f"There is no checkpoint in {checkpoints_folder()}: train one, or name a checkpoint folder."
+                )
+            checkpoint = at_hand[0]
+        folder = Path(checkpoint)
+        model, config = load_checkpoint(folder)
+        return cls(model, config, folder)
+
+    @cached_property
+    def weights_sha256(self) -> str:
+        """Hash of the weights file: tells whether two reports speak of the same network."""
+        return hashlib.sha256((self.folder / WEIGHTS_FILE).read_bytes()).hexdigest()
+
+    @cached_property
+    def layers(self) -> tuple[Layer, ...]:
+        """Every layer a heatmap can be taken from, early to late."""
+        return gradcam.find_layers(self.model, self.preprocessing.input_px)
+
+    def to_images(self, photos: Sequence[Image.Image]) -> torch.Tensor:
+        """Photos as the network takes them: float32 (n, 3, input_px, input_px), normalised."""
+        return torch.stack([to_tensor(photo, self.preprocessing) for photo in photos])
+
+    def logits(self, photos: Sequence[Image.Image]) -> np.ndarray:
+        """Raw logits, float32 (n, 9), of RGB photos."""
+        with torch.inference_mode():
+            batches = [
+                self.model(self.to_images(photos[start : start + BATCH])) for start in range(0, len(photos), BATCH)
+            ]
+        return torch.cat(batches).float().numpy() if batches else np.zeros((0, len(GENERA)), np.float32)
+
+    def predict(self, photos: Sequence[Image.Image]) -> list[Prediction]:
+        """The answer for each RGB photo, in order."""
+        return self.read_logits(self.logits(photos))
+
+    def read_logits(self, logits: np.ndarray) -> list[Prediction]:
+        """What logits (n, 9) say with this checkpoint's temperature and unknown threshold."""
+        threshold = self.config.unknown_threshold
+        answers = zip(
+            logits, probabilities(logits, self.config.temperature), unknown_score(logits), strict=True
+        )
+        return [
+            Prediction(
+                genus=GENERA[int(probability.argmax())],
+                confidence=float(probability.max()),
+                probabilities=dict(zip(GENERA, probability.tolist(), strict=True)),
+                unknown=threshold is not None and float(score) > threshold,
+                unknown_score=float(score),
+                logits=tuple(row.tolist()),
+            )
+            for row, probability, score in answers
+        ]

@@ -1,0 +1,115 @@
+"""A checkpoint meets prepared photos: predictions, report, model card, all into the checkpoint folder."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from mushroom import metrics
+from mushroom.classifier import Classifier
+from mushroom.dataset import Prepared
+from mushroom.faithfulness import faithfulness_table
+from mushroom.hub import model_card
+from mushroom.metrics import KNOWN, Predictions
+from mushroom.model import write_config, write_text
+from mushroom.photos import read_photo_file, to_tensor
+
+PREDICTIONS_FILE = "predictions.csv"
+REPORT_FILE = "report.json"
+CARD_FILE = "README.md"
+
+FAITHFULNESS_SAMPLE = 64
+FAITHFULNESS_SEED = 0
+
+
+def evaluate(checkpoint: Path, prepared: Prepared, *, faithfulness: bool = False) -> dict[str, Any]:
+    """Predict every prepared photo and write ``predictions.csv``, ``report.json``, ``config.json``, ``README.md``.
+
+    Temperature and unknown threshold are fitted on the validation split and stored in the config. The report is
+    computed from ``predictions.csv`` as written, so that the file alone reproduces it. Faithfulness of heatmaps
+    is measured when asked for, and otherwise kept from the last report of the same weights.
+    """
+    classifier = Classifier.load(checkpoint)
+    text = metrics.predictions_csv(predict_prepared(classifier, prepared))
+    write_text(checkpoint / PREDICTIONS_FILE, text)
+    predictions = metrics.read_predictions(checkpoint / PREDICTIONS_FILE)
+    report = metrics.build_report(predictions)
+    config = replace(
+        classifier.config,
+        temperature=report["temperature"],
+        unknown_threshold=report["unknown"]["threshold"],
+        data_fingerprint=prepared.fingerprint,
+    )
+    write_config(checkpoint, config)
+    if faithfulness:
+        report["faithfulness"] = measure_faithfulness(Classifier.load(checkpoint), prepared)
+    else:
+        report |= _kept(checkpoint, classifier.weights_sha256)
+    report["weights_sha256"] = classifier.weights_sha256
+    write_text(checkpoint / REPORT_FILE, json.dumps(report, indent=1) + "\n")
+    write_text(checkpoint / CARD_FILE, model_card(config, report))
+    return report
+
+
+def predict_prepared(classifier: Classifier, prepared: Prepared) -> Predictions:
+    """The network's answers for all photos of a prepared folder, known and background, in manifest order."""
+    known, background = prepared.manifest, prepared.background
+    columns: dict[str, list[str]] = {name: [] for name in metrics.PREDICTION_COLUMNS}
+    paths: list[Path] = []
+    for table in (known, background):
+        if table is None:
+            continue
+        for row in table.to_dict("records"):
+            paths.append(prepared.photo_path(row))
+            columns["photo"].append(row["photo"])
+            columns["kind"].append(row.get("kind") or KNOWN)
+            columns["split"].append(row["split"])
+            columns["genus"].append(row.get("genus") or "")
+            columns["source"].append(row.get("source") or "")
+    logits = [
+        answer
+        for chunk in _chunks(tqdm(paths, desc="predicting", unit="photo"))
+        for answer in classifier.logits([read_photo_file(path) for path in chunk])
+    ]
+    text = {name: np.array(values, dtype=str) for name, values in columns.items()}
+    return Predictions(logits=np.array(logits), genera=classifier.config.genera, **text)
+
+
+def measure_faithfulness(classifier: Classifier, prepared: Prepared) -> dict[str, Any]:
+    """The method x layer table over a seeded sample of the test split, for the genus the network predicts."""
+    test = prepared.manifest[prepared.manifest.split == "test"]
+    sample = test.sample(min(FAITHFULNESS_SAMPLE, len(test)), random_state=FAITHFULNESS_SEED).sort_values("photo")
+    photos = [read_photo_file(prepared.photo_path(row)) for row in sample.to_dict("records")]
+    return measure_faithfulness_of(classifier, photos)
+
+
+def measure_faithfulness_of(classifier: Classifier, photos: Sequence[Image.Image]) -> dict[str, Any]:
+    """The method x layer table for these photos, in the form that ``report.json`` holds."""
+    raise NotImplementedError
+
+
+def _kept(checkpoint: Path, weights_sha256: str) -> dict[str, Any]:
+    """What the last report measured at length and still holds, because the weights are the same."""
+    path = checkpoint / REPORT_FILE
+    if not path.exists():
+        return {}
+    last = json.loads(path.read_text(encoding="utf-8"))
+    if last.get("weights_sha256") != weights_sha256:
+        return {}
+    return {name: last[name] for name in ("faithfulness", "latency") if name in last}
+
+
+def _chunks(paths: Sequence[Path], size: int = 32) -> Iterator[list[Path]]:
+    chunk: list[Path] = []
+    for path in paths:
+        chunk.append(path)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk

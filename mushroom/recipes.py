@@ -1,0 +1,154 @@
+"""Training recipes: the notebook's, and ours. What is trained how long, on photos altered how."""
+
+from dataclasses import dataclass
+
+import torch
+from torchvision.transforms import v2
+
+NOTEBOOK_INPUT_PX = 299
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Some epochs that are trained alike.
+
+    ``learning_rate`` is the peak of a half cosine that falls to zero; ``continues`` lets the cosine and the
+    optimizer of the phase before run on. ``layer_decay`` multiplies the learning rate of each backbone layer
+    once for every layer between it and the head. ``class_weighted`` weights the loss by inverse genus
+    frequency. ``mix`` is the share of batches blended by mixup or cutmix. ``ema`` is the decay per step of the
+    averaged weights that are validated and kept; 0 keeps the trained weights themselves. ``patience`` ends the
+    phase after so many epochs without a better validation score; 0 never does.
+    """
+
+    name: str
+    epochs: int
+    frozen: bool
+    learning_rate: float
+    weight_decay: float
+    continues: bool = False
+    layer_decay: float = 1.0
+    class_weighted: bool = False
+    label_smoothing: float = 0.0
+    mix: float = 0.0
+    ema: float = 0.0
+    patience: int = 0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is built and trained.
+
+    ``input_px`` is the side the finished network sees, ``train_px`` the side of training views.
+    ``notebook_head`` chooses the notebook's three-layer head over a single layer. ``views`` is how many
+    augmented views of a photo a frozen phase takes turns with. ``balance`` draws a photo with probability
+    proportional to its genus's count to the power of minus ``balance``; 0 draws each photo once an epoch.
+    ``background`` is the share of background photos among those of an epoch, where there are any.
+    """
+
+    name: str
+    input_px: int
+    train_px: int
+    notebook_head: bool
+    augmentation: str
+    batch: int
+    views: int
+    phases: tuple[Phase, ...]
+    adam_decoupled: bool = True
+    balance: float = 0.0
+    background: float = 0.0
+    half: bool = False
+
+
+NOTEBOOK = Recipe(
+    name="notebook",
+    input_px=NOTEBOOK_INPUT_PX,
+    train_px=NOTEBOOK_INPUT_PX,
+    notebook_head=True,
+    augmentation="notebook",
+    batch=32,
+    views=8,
+    adam_decoupled=False,
+    phases=(
+        Phase("cross-entropy", epochs=80, frozen=True, learning_rate=1e-3, weight_decay=1e-5),
+        Phase(
+            "weighted",
+            epochs=20,
+            frozen=True,
+            learning_rate=1e-3,
+            weight_decay=1e-5,
+            continues=True,
+            class_weighted=True,
+            label_smoothing=0.1,
+        ),
+    ),
+)
+
+DEFAULT = Recipe(
+    name="default",
+    input_px=224,
+    train_px=192,
+    notebook_head=False,
+    augmentation="strong",
+    batch=32,
+    views=4,
+    balance=0.5,
+    background=0.15,
+    half=True,
+    phases=(
+        Phase("head", epochs=12, frozen=True, learning_rate=2e-3, weight_decay=1e-2, label_smoothing=0.05),
+        Phase(
+            "fine-tuning",
+            epochs=16,
+            frozen=False,
+            learning_rate=6e-4,
+            weight_decay=0.05,
+            layer_decay=0.85,
+            label_smoothing=0.05,
+            mix=0.4,
+            ema=0.99,
+            patience=6,
+        ),
+    ),
+)
+
+RECIPES = {recipe.name: recipe for recipe in (DEFAULT, NOTEBOOK)}
+
+
+def notebook_augmentation(size_px: int) -> v2.Transform:
+    """The notebook's: squash, horizontal flip, vertical flip, rotation up to 15 degrees."""
+    return v2.Compose(
+        [
+            v2.Resize((size_px, size_px), antialias=True),
+            v2.RandomHorizontalFlip(),
+            v2.RandomVerticalFlip(),
+            v2.RandomRotation(15, interpolation=v2.InterpolationMode.BILINEAR),
+        ]
+    )
+
+
+def strong_augmentation(size_px: int) -> v2.Transform:
+    """Crops, flips, rotation, colour and the marks of compression and resizing.
+
+    The last two matter most here: each source has its own size and JPEG quality, and a network that can tell
+    the source from those would name the genus without looking at the mushroom.
+    """
+    return v2.Compose(
+        [
+            v2.RandomApply([v2.JPEG((25, 95))], p=0.5),
+            v2.RandomResizedCrop((size_px, size_px), scale=(0.3, 1.0), ratio=(0.6, 1.7), antialias=True),
+            v2.RandomHorizontalFlip(),
+            v2.RandomApply([v2.RandomRotation(25, interpolation=v2.InterpolationMode.BILINEAR)], p=0.3),
+            v2.RandomApply([v2.ColorJitter(0.4, 0.4, 0.4, 0.04)], p=0.8),
+            v2.RandomGrayscale(p=0.03),
+            v2.RandomApply([v2.GaussianBlur(5, (0.3, 2.0))], p=0.2),
+            v2.RandomApply([v2.JPEG((30, 95))], p=0.3),
+        ]
+    )
+
+
+AUGMENTATIONS = {"notebook": notebook_augmentation, "strong": strong_augmentation}
+
+
+def to_normalised(mean: tuple[float, ...], std: tuple[float, ...]) -> v2.Transform:
+    """uint8 picture in [0, 255] to the normalised float32 that the network takes."""
+    return v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize(mean, std)])

@@ -1,0 +1,198 @@
+"""Command line for making a model: prepare photos, train, evaluate, publish."""
+
+import argparse
+import platform
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mushroom.dataset import DatasetError, Prepared, load_prepared, prepare
+from mushroom.genera import GENERA
+from mushroom.model import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    CheckpointError,
+    ModelConfig,
+    backbone_normalisation,
+    build_model,
+    create_backbone,
+    load_backbone_weights,
+    notebook_head_widths,
+    NOTEBOOK_HEAD_DROPOUTS,
+    write_text,
+)
+from mushroom.photos import PhotoError
+from mushroom.recipes import RECIPES
+from mushroom.training import BACKGROUND, TrainingError, TrainingPhotos, train
+
+VERSIONED = ("torch", "torchvision", "timm", "accelerate", "safetensors", "numpy", "scikit-learn", "pillow")
+LINEAR_HEAD_DROPOUT = 0.3
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    args = parse(arguments)
+    try:
+        return args.run(args)
+    except (CheckpointError, DatasetError, PhotoError, TrainingError) as error:
+        print(f"{error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        hint = " Go on with the same command and --resume." if args.run is run_train else ""
+        print(f"\nStopped.{hint}", file=sys.stderr)
+        return 130
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line's values."""
+    parser = argparse.ArgumentParser(prog="train.py", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="prepare | train | evaluate | publish")
+
+    command = commands.add_parser("prepare", help="photos in genus folders become a manifest with a leak-free split")
+    command.add_argument(
+        "source", help="folder of genus folders, kaggle:OWNER/DATASET, or hf://datasets/OWNER/NAME"
+    )
+    command.add_argument("--out", type=Path, required=True, help="folder for manifest.csv and its kin")
+    command.add_argument(
+        "--background",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FOLDER",
+        help="photos that are none of the nine; a folder is one kind, its subfolders are held back whole",
+    )
+    command.add_argument("--seed", type=int, default=0)
+    command.set_defaults(run=run_prepare)
+
+    command = commands.add_parser("train", help="prepared photos become a checkpoint folder")
+    command.add_argument("prepared", type=Path, help="folder that prepare wrote")
+    command.add_argument("--out", type=Path, required=True, help="checkpoint folder to write")
+    command.add_argument("--recipe", choices=sorted(RECIPES), default="default")
+    command.add_argument("--backbone", default="tf_efficientnet_lite2", help="timm name, or alexnet")
+    weights = command.add_mutually_exclusive_group()
+    weights.add_argument("--backbone-weights", type=Path, metavar="FILE", help="safetensors with timm's names")
+    weights.add_argument("--random-backbone", action="store_true", help="start from random numbers")
+    command.add_argument("--epochs", type=int, nargs="+", metavar="N", help="epochs of each phase of the recipe")
+    command.add_argument("--batch", type=int, help="photos a step")
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--workers", type=int, default=2, help="processes that read photos")
+    command.add_argument("--mixed-precision", choices=("no", "bf16", "fp16"), help="as accelerate's launcher")
+    command.add_argument("--resume", action="store_true", help="go on after the last finished epoch")
+    command.set_defaults(run=run_train)
+
+    command = commands.add_parser("evaluate", help="predictions.csv, report.json and the model card of a checkpoint")
+    command.add_argument("checkpoint", type=Path)
+    command.add_argument("prepared", type=Path)
+    command.add_argument("--split", choices=("train", "validation", "test"), default="test", help="split to print")
+    command.add_argument("--faithfulness", action="store_true", help="also measure heatmaps, every method and stage")
+    command.set_defaults(run=run_evaluate)
+    return parser.parse_args(arguments)
+
+
+def run_prepare(args: argparse.Namespace) -> int:
+    """Write the prepared folder, its figure, and print its table."""
+    from mushroom.figures import photos_per_genus
+
+    prepared = prepare(args.source, args.out, seed=args.seed, backgrounds=args.background)
+    print(prepared.summary())
+    figure = photos_per_genus(prepared.counts)
+    write_text(args.out / "photos_per_genus.html", figure.to_html(include_plotlyjs=True))
+    return 0
+
+
+def run_train(args: argparse.Namespace) -> int:
+    """Train, then evaluate what came out best."""
+    prepared = load_prepared(args.prepared)
+    recipe = RECIPES[args.recipe]
+    if args.batch:
+        recipe = replace(recipe, batch=args.batch)
+    if args.epochs:
+        if len(args.epochs) != len(recipe.phases):
+            raise TrainingError(f"--epochs takes {len(recipe.phases)} numbers, one for each phase of {recipe.name}.")
+        phases = (replace(p, epochs=n) for p, n in zip(recipe.phases, args.epochs, strict=True))
+        recipe = replace(recipe, phases=tuple(phases))
+    torch.manual_seed(args.seed)
+    features = create_backbone(args.backbone).num_features
+    mean, std = (IMAGENET_MEAN, IMAGENET_STD)
+    if recipe.name != "notebook":
+        mean, std = backbone_normalisation(args.backbone)
+    config = ModelConfig(
+        name=args.out.name,
+        backbone=args.backbone,
+        input_px=recipe.input_px,
+        mean=mean,
+        std=std,
+        head_widths=notebook_head_widths(features) if recipe.notebook_head else (),
+        head_dropouts=NOTEBOOK_HEAD_DROPOUTS if recipe.notebook_head else (LINEAR_HEAD_DROPOUT,),
+        recipe={
+            **asdict(recipe),
+            "seed": args.seed,
+            "backbone_weights": args.backbone_weights.name if args.backbone_weights else "",
+            "command": " ".join(["python", "train.py", *sys.argv[1:]]),
+        },
+        data_fingerprint=prepared.fingerprint,
+        versions={name: version(name) for name in VERSIONED} | {"python": platform.python_version()},
+        git_commit=git_commit(),
+    )
+    model = build_model(config, pretrained=not (args.random_backbone or args.backbone_weights or args.resume))
+    if args.backbone_weights:
+        missing = load_backbone_weights(model.backbone, args.backbone_weights)
+        if missing:
+            print(f"{len(missing)} tensors are not in {args.backbone_weights.name} and start random.")
+    train(
+        model,
+        config,
+        recipe,
+        photos_of(prepared, "train", background=recipe.background > 0),
+        photos_of(prepared, "validation", background=False),
+        args.out,
+        seed=args.seed,
+        resume=args.resume,
+        workers=args.workers,
+        mixed_precision=args.mixed_precision,
+    )
+    return print_evaluation(args.out, prepared, "validation")
+
+
+def run_evaluate(args: argparse.Namespace) -> int:
+    """Write the report and print one split of it."""
+    return print_evaluation(args.checkpoint, load_prepared(args.prepared), args.split, args.faithfulness)
+
+
+def print_evaluation(checkpoint: Path, prepared: Prepared, split: str, faithfulness: bool = False) -> int:
+    """Evaluate a checkpoint folder and print one split's report."""
+    from mushroom.evaluation import evaluate
+    from mushroom.metrics import report_text
+
+    report = evaluate(checkpoint, prepared, faithfulness=faithfulness)
+    print(report_text(report, split))
+    return 0
+
+
+def photos_of(prepared: Prepared, split: str, *, background: bool) -> TrainingPhotos:
+    """Paths and labels of a split, with its background photos if asked for."""
+    known = prepared.manifest[prepared.manifest.split == split].to_dict("records")
+    rows = [(prepared.photo_path(row), GENERA.index(row["genus"])) for row in known]
+    if background and prepared.background is not None:
+        others = prepared.background[prepared.background.split == split].to_dict("records")
+        rows += [(prepared.photo_path(row), BACKGROUND) for row in others]
+    return TrainingPhotos([path for path, _ in rows], np.array([label for _, label in rows], dtype=np.int64))
+
+
+def git_commit() -> str:
+    """The commit this code is at, empty outside a checkout."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
