@@ -1,0 +1,46 @@
+# One command sets everything up and runs the app, one sets everything up and passes the tests.
+#   CPU=1   install the CPU-only build of torch (Linux; saves several GB of CUDA libraries)
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+TORCH  := $(shell sed -n 's/^torch==/torch==/p' requirements.txt) $(shell sed -n 's/^torchvision==/torchvision==/p' requirements.txt)
+CPU_INDEX := https://download.pytorch.org/whl/cpu
+
+.DEFAULT_GOAL := help
+.PHONY: help app test lint bench fuzz clean
+
+help: ## List what can be made
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+$(VENV)/app-ready: requirements.txt
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(if $(CPU),$(BIN)/pip install --quiet --index-url $(CPU_INDEX) $(TORCH))
+	$(BIN)/pip install --quiet -r requirements.txt
+	touch $@
+
+$(VENV)/test-ready: $(VENV)/app-ready requirements-dev.txt
+	$(BIN)/pip install --quiet -r requirements-dev.txt
+	touch $@
+
+app: $(VENV)/app-ready ## Set everything up and open the app
+	$(BIN)/streamlit run app.py
+
+test: $(VENV)/test-ready ## Set everything up and run the tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/test-ready ## Formatter, linter and type checker
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(VENV)/test-ready ## Print the measured times: training, heatmaps, app
+	$(BIN)/python tests/bench/training.py
+	$(BIN)/python tests/bench/gradcam.py
+	$(BIN)/python tests/bench/app.py
+
+fuzz: $(VENV)/test-ready ## Throw 20,000 damaged files at the photo reader
+	$(BIN)/python tests/fuzz_photos.py 20000
+
+clean: ## Remove the virtual environment and caches
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache
