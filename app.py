@@ -1,0 +1,10 @@
+"""The app's front door: ``streamlit run app.py``. It configures the page and finds the way; pages do the rest."""
+
+import streamlit as st
+
+from mushroom.pages import frame
+
+st.set_page_config(page_title="Mushroom", page_icon=":material/psychiatry:", layout="wide")
+page = st.navigation(list(frame.pages().values()), position="top")
+frame.begin(page)
+page.run()

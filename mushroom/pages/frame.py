@@ -1,0 +1,272 @@
+"""What all pages share: the way between them, the safety sentence, the URL's choices, the loaded classifier.
+
+Nothing here imports torch until a classifier is asked for, so that the first page is there before the network is.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from mushroom.genera import SAFETY
+from mushroom.photos import MAX_BYTES
+
+if TYPE_CHECKING:
+    from mushroom.classifier import Classifier
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+
+PREPARED_VARIABLE = "MUSHROOM_PREPARED"
+PREPARED_DEFAULT = REPOSITORY / "data"
+"""The folder that ``train.py prepare`` wrote: the app takes the test split's photos from it."""
+
+CLASSIFIERS_KEPT = 3
+"""Networks held in memory at once; the one that was not used for longest goes first."""
+
+STYLE = """
+<style>
+/* Room to breathe, and lines no longer than the eye likes. */
+[data-testid="stMainBlockContainer"] { max-width: 76rem; padding-top: 4.5rem; padding-bottom: 4rem; }
+.safety { display: flex; gap: .6rem; align-items: baseline; margin: 0; padding: .55rem .9rem;
+  border-radius: .6rem; font-size: .9rem; line-height: 1.45;
+  background: color-mix(in srgb, #d9822b 13%, transparent); border-left: 4px solid #c9711a; }
+.safety b { white-space: nowrap; }
+.lead { font-size: 1.08rem; line-height: 1.55; max-width: 44rem; opacity: .85; margin: 0; }
+.eyebrow { font-size: .78rem; letter-spacing: .08em; text-transform: uppercase; opacity: .7; margin: 0; }
+h1, h2, h3 { letter-spacing: -.01em; }
+h1 em, h2 em, h3 em { font-style: italic; }
+@media (max-width: 640px) {
+  [data-testid="stMainBlockContainer"] { padding: 4rem 1rem 3rem; }
+  h1 { font-size: 2rem !important; }
+  .safety { font-size: .84rem; padding: .5rem .7rem; }
+}
+</style>
+"""
+
+
+# --- The way between the pages ------------------------------------------------------------------------------
+
+
+def _identify() -> None:
+    from mushroom.pages import identify
+
+    identify.render()
+
+
+def _compare() -> None:
+    from mushroom.pages import compare
+
+    compare.render()
+
+
+def _browse() -> None:
+    from mushroom.pages import browse
+
+    browse.render()
+
+
+def _report() -> None:
+    from mushroom.pages import report
+
+    report.render()
+
+
+def _about() -> None:
+    from mushroom.pages import about
+
+    about.render()
+
+
+def pages() -> dict[str, st.Page]:
+    """The five pages by name, in the order of the menu. Each module is imported when its page is opened."""
+    return {
+        "identify": st.Page(_identify, title="Identify", url_path="identify", default=True),
+        "compare": st.Page(_compare, title="Compare", url_path="compare"),
+        "browse": st.Page(_browse, title="Browse", url_path="browse"),
+        "report": st.Page(_report, title="Report", url_path="report"),
+        "about": st.Page(_about, title="About", url_path="about"),
+    }
+
+
+def go_to(page: str, **choices: str | None) -> None:
+    """Leave for another page (a name from ``pages``), with choices for its URL; those that are None are left out.
+
+    Does not return: Streamlit ends the run.
+    """
+    st.switch_page(
+        pages()[page], query_params={key: value for key, value in choices.items() if value is not None}
+    )
+
+
+def begin(page: st.Page) -> None:
+    """Everything above a page's own content: style and the safety sentence. Called once a run, by app.py."""
+    keep_uploads_in_memory()
+    st.session_state["page_before"] = st.session_state.get("page_now")
+    st.session_state["page_now"] = page.url_path
+    st.html(STYLE)
+    st.html(f'<p class="safety" role="note"><b>⚠ Safety</b><span>{SAFETY}</span></p>')
+
+
+def header(title: str, lead: str | None = None) -> None:
+    """A page's headline, and under it one sentence on what the page is for."""
+    st.title(title, anchor=False)
+    if lead:
+        st.html(f'<p class="lead">{lead}</p>')
+
+
+def keep_uploads_in_memory() -> None:
+    """Stop the web server from writing uploads to temporary files.
+
+    Starlette spools every upload above 1 MiB to disk while it arrives; a visitor's photo must never reach it.
+    The upload limit of .streamlit/config.toml bounds what is held instead.
+    """
+    from starlette.formparsers import MultiPartParser
+
+    MultiPartParser.spool_max_size = 2 * MAX_BYTES
+
+
+# --- Choices that live in the URL ---------------------------------------------------------------------------
+
+
+def choice(key: str, allowed: Sequence[str], default: str | None, *, what: str) -> str | None:
+    """The visitor's choice ``key``: from the URL, else from earlier in this session, else ``default``.
+
+    A value that is not ``allowed`` falls back to ``default`` with a note that calls the choice ``what``
+    ("layer", "genus"). Call it before the widget that changes the choice, and give that ``**widget(key, value)``.
+    """
+    state = st.session_state
+    state[f"default:{key}"] = default
+    in_url = st.query_params.get(key)
+    seen = state.get(f"url:{key}") if state.get("page_before") == state.get("page_now") else None
+    if in_url is not None and in_url != seen:
+        # The URL was opened, or changed by the browser's back and forward.
+        state[f"choice:{key}"] = in_url
+        from_url = True
+    elif in_url is None and seen is not None:
+        state[f"choice:{key}"] = None
+        from_url = False
+    else:
+        from_url = False
+    value = state.get(f"choice:{key}")
+    if value is not None and value not in allowed:
+        if from_url:
+            note(
+                f"The link asks for the {what} “{_shortened(value)}”, which is not at hand here"
+                + (f": showing {default} instead." if default else ".")
+            )
+        value = None
+        state[f"choice:{key}"] = None
+    _write(key, value)
+    return value if value is not None else default
+
+
+def choose(key: str, value: str | None) -> None:
+    """Set the choice ``key`` and write it to the URL; the default, or None, clears it there."""
+    value = None if value == st.session_state.get(f"default:{key}") else value
+    st.session_state[f"choice:{key}"] = value
+    _write(key, value)
+
+
+def widget(key: str, value: Any) -> dict[str, Any]:
+    """Arguments that tie a Streamlit widget to the choice ``key``: it shows ``value`` and its change is chosen."""
+    name = f"widget:{key}"
+    # Setting it only where it differs leaves a slider alone that is being dragged.
+    if st.session_state.get(name) != value:
+        st.session_state[name] = value
+    return {"key": name, "on_change": _picked, "args": (key,)}
+
+
+def _picked(key: str) -> None:
+    choose(key, st.session_state[f"widget:{key}"])
+
+
+def _write(key: str, value: str | None) -> None:
+    if value is None:
+        if key in st.query_params:
+            del st.query_params[key]
+    elif st.query_params.get(key) != value:
+        st.query_params[key] = value
+    st.session_state[f"url:{key}"] = value
+
+
+def _shortened(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= 40 else text[:39] + "…"
+
+
+# --- Notes --------------------------------------------------------------------------------------------------
+
+
+def note(sentence: str) -> None:
+    """Remember a sentence for ``show_notes``: something fell back, and the visitor should know."""
+    st.session_state.setdefault("notes", []).append(sentence)
+
+
+def show_notes() -> None:
+    """Show the notes gathered in this run, once."""
+    for sentence in st.session_state.pop("notes", []):
+        # Text from a URL is shown as text: no markup of a stranger's.
+        st.info(_escaped(sentence), icon=":material/info:")
+
+
+def _escaped(text: str) -> str:
+    return "".join(f"\\{letter}" if letter in "\\`*_{}[]<>()#+-!|~$:" else letter for letter in text)
+
+
+# --- The network --------------------------------------------------------------------------------------------
+
+
+def choose_checkpoint(label: str = "Model") -> Path | None:
+    """The checkpoint folder that the visitor chose in the URL or with the selectbox this draws.
+
+    The selectbox is only there where more than one checkpoint is. None, with a sentence on the page, where
+    there is none at all.
+    """
+    at_hand = checkpoints()
+    if not at_hand:
+        st.warning(
+            "There is no trained model on this machine yet. Train one with `python train.py train`, or put a "
+            "checkpoint folder into `assets/models`.",
+            icon=":material/info:",
+        )
+        return None
+    chosen = choice("model", list(at_hand), next(iter(at_hand)), what="model")
+    assert chosen is not None
+    if len(at_hand) > 1:
+        st.selectbox(label, list(at_hand), **widget("model", chosen))
+    return at_hand[chosen]
+
+
+def checkpoints() -> Mapping[str, Path]:
+    """Checkpoint folders at hand by name, the default first."""
+    from mushroom.classifier import list_checkpoints
+
+    return {folder.name: folder for folder in list_checkpoints()}
+
+
+def classifier(folder: Path) -> "Classifier":
+    """The classifier of a checkpoint folder, loaded once for all sessions and again when the file changes.
+
+    Raises CheckpointError with a sentence where it can't be used.
+    """
+    from mushroom.model import WEIGHTS_FILE
+
+    return _load(str(folder), (folder / WEIGHTS_FILE).stat().st_mtime_ns)
+
+
+@st.cache_resource(max_entries=CLASSIFIERS_KEPT, show_spinner=False)
+def _load(folder: str, changed_ns: int) -> "Classifier":
+    from mushroom.classifier import Classifier
+
+    return Classifier.load(folder)
+
+
+# --- The photos on this machine -----------------------------------------------------------------------------
+
+
+def prepared_folder() -> Path | None:
+    """The prepared folder (manifest.csv, dataset.json) on this machine, or None where there is none."""
+    folder = Path(os.environ.get(PREPARED_VARIABLE, PREPARED_DEFAULT))
+    return folder if (folder / "manifest.csv").is_file() else None
