@@ -22,6 +22,7 @@ from mushroom.model import (
     backbone_normalisation,
     build_model,
     create_backbone,
+    feature_count,
     load_backbone_weights,
     notebook_head_widths,
     NOTEBOOK_HEAD_DROPOUTS,
@@ -118,7 +119,7 @@ def run_train(args: argparse.Namespace) -> int:
         phases = (replace(p, epochs=n) for p, n in zip(recipe.phases, args.epochs, strict=True))
         recipe = replace(recipe, phases=tuple(phases))
     torch.manual_seed(args.seed)
-    features = create_backbone(args.backbone).num_features
+    features = feature_count(create_backbone(args.backbone))
     mean, std = (IMAGENET_MEAN, IMAGENET_STD)
     if recipe.name != "notebook":
         mean, std = backbone_normalisation(args.backbone)

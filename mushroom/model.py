@@ -217,6 +217,11 @@ def load_backbone_weights(backbone: nn.Module, weights: Path | Mapping[str, torc
     return missing
 
 
+def feature_count(backbone: nn.Module) -> int:
+    """How many features the backbone gives for an image; some add a layer after their last feature map."""
+    return int(getattr(backbone, "head_hidden_size", None) or backbone.num_features)
+
+
 def build_head(features: int, widths: Sequence[int], dropouts: Sequence[float], classes: int) -> nn.Sequential:
     """Head from ``features`` to ``classes`` logits: per width Linear, BatchNorm, ReLU, Dropout; then Linear.
 
@@ -241,7 +246,7 @@ def notebook_head_widths(features: int) -> tuple[int, ...]:
 def build_model(config: ModelConfig, *, pretrained: bool = False) -> GenusNet:
     """The network that ``config`` describes, randomly initialised unless ``pretrained``."""
     backbone = create_backbone(config.backbone, pretrained=pretrained)
-    head = build_head(backbone.num_features, config.head_widths, config.head_dropouts, len(config.genera))
+    head = build_head(feature_count(backbone), config.head_widths, config.head_dropouts, len(config.genera))
     return GenusNet(backbone, head)
 
 

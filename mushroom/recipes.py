@@ -1,11 +1,15 @@
 """Training recipes: the notebook's, and ours. What is trained how long, on photos altered how."""
 
+import io
 from dataclasses import dataclass
 
 import torch
+from PIL import Image
 from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional
 
 NOTEBOOK_INPUT_PX = 299
+JPEG_QUALITY = (25, 95)
 
 
 @dataclass(frozen=True)
@@ -134,16 +138,25 @@ def strong_augmentation(size_px: int) -> v2.Transform:
     """
     return v2.Compose(
         [
-            v2.RandomApply([v2.JPEG((25, 95))], p=0.5),
+            v2.RandomApply([v2.Lambda(recompressed)], p=0.5),
             v2.RandomResizedCrop((size_px, size_px), scale=(0.3, 1.0), ratio=(0.6, 1.7), antialias=True),
             v2.RandomHorizontalFlip(),
             v2.RandomApply([v2.RandomRotation(25, interpolation=v2.InterpolationMode.BILINEAR)], p=0.3),
-            v2.RandomApply([v2.ColorJitter(0.4, 0.4, 0.4, 0.04)], p=0.8),
+            v2.RandomApply([v2.ColorJitter(0.4, 0.4, 0.4)], p=0.8),
             v2.RandomGrayscale(p=0.03),
             v2.RandomApply([v2.GaussianBlur(5, (0.3, 2.0))], p=0.2),
-            v2.RandomApply([v2.JPEG((30, 95))], p=0.3),
+            v2.RandomApply([v2.Lambda(recompressed)], p=0.3),
         ]
     )
+
+
+def recompressed(picture: torch.Tensor) -> torch.Tensor:
+    """The picture, uint8 (3, h, w), after JPEG compression at a random quality."""
+    lowest, highest = JPEG_QUALITY
+    quality = int(torch.randint(lowest, highest + 1, ()))
+    file = io.BytesIO()
+    functional.to_pil_image(picture).save(file, "JPEG", quality=quality)
+    return functional.pil_to_tensor(Image.open(file))
 
 
 AUGMENTATIONS = {"notebook": notebook_augmentation, "strong": strong_augmentation}

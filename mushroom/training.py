@@ -344,7 +344,7 @@ class _Run:
             summed += float(loss.detach()) * len(labels)
             right += int((logits.detach().argmax(1) == labels).sum())
             count += len(labels)
-            bar.set_postfix(loss=f"{summed / count:.3f}", accuracy=f"{right / count:.3f}")
+            bar.set_postfix(loss=f"{summed / count:.3f}", accuracy=f"{right / count:.3f}", refresh=False)
         return rate, summed / max(count, 1), right / max(count, 1)
 
     def _loader(self, source: Dataset, epoch: int, workers: int) -> DataLoader:

@@ -1,0 +1,223 @@
+"""Backbones, heads and checkpoint folders, whole and damaged."""
+
+import json
+import pickle
+import struct
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from mushroom.genera import GENERA
+from mushroom.model import (
+    CONFIG_FILE,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    NOTEBOOK_HEAD_DROPOUTS,
+    STEM_NORM_RESNET,
+    WEIGHTS_FILE,
+    CheckpointError,
+    ModelConfig,
+    backbone_normalisation,
+    build_head,
+    build_model,
+    create_backbone,
+    freeze_backbone,
+    load_backbone_weights,
+    load_checkpoint,
+    notebook_head_widths,
+    registry_state,
+    save_checkpoint,
+)
+
+SMALL = ModelConfig(name="small", backbone="mobilenetv3_small_050", input_px=64, head_dropouts=(0.3,))
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    save_checkpoint(tmp_path / "small", build_model(SMALL), SMALL)
+    return tmp_path / "small"
+
+
+@pytest.mark.parametrize(
+    ("shortcut", "features", "input_px"),
+    [("resnet50", 2048, 64), ("convnext_base", 1024, 64), ("inception_v3", 2048, 96), ("alexnet", 4096, 64)],
+)
+def test_the_notebooks_backbones_have_its_head_frozen_parameters_and_preprocessing(
+    shortcut: str, features: int, input_px: int
+) -> None:
+    widths = notebook_head_widths(features)
+    config = ModelConfig(
+        name=shortcut,
+        backbone=shortcut,
+        input_px=input_px,
+        head_widths=widths,
+        head_dropouts=NOTEBOOK_HEAD_DROPOUTS,
+    )
+    model = build_model(config).eval()
+    linear = [layer for layer in model.head if isinstance(layer, torch.nn.Linear)]
+    assert [(layer.in_features, layer.out_features) for layer in linear] == [
+        (features, features // 2),
+        (features // 2, features // 4),
+        (features // 4, 9),
+    ]
+    assert [layer.p for layer in model.head if isinstance(layer, torch.nn.Dropout)] == [0.3, 0.2]
+    freeze_backbone(model)
+    assert not any(parameter.requires_grad for parameter in model.backbone.parameters())
+    assert all(parameter.requires_grad for parameter in model.head.parameters())
+    assert model(torch.zeros(2, 3, input_px, input_px)).shape == (2, 9)
+    assert (config.mean, config.std) == (IMAGENET_MEAN, IMAGENET_STD)
+
+
+def test_inception_has_no_auxiliary_head() -> None:
+    assert not any("aux" in name.lower() for name, _ in create_backbone("inception_v3").named_modules())
+
+
+def test_convnext_keeps_its_norm_before_the_head() -> None:
+    assert any(key.startswith("head.norm") for key in create_backbone("convnext_base").state_dict())
+
+
+def test_each_backbone_is_normalised_as_its_weights_were_trained() -> None:
+    assert backbone_normalisation("tf_efficientnet_lite2")[0] == (0.5, 0.5, 0.5)
+    assert backbone_normalisation("tf_efficientnetv2_b0")[0] == IMAGENET_MEAN
+    assert backbone_normalisation(STEM_NORM_RESNET)[0] == (0.4522, 0.4257, 0.3776)
+
+
+def test_a_head_without_hidden_layers_is_one_linear_layer() -> None:
+    assert [type(layer) for layer in build_head(8, (), (0.3,), 9)] == [torch.nn.Dropout, torch.nn.Linear]
+
+
+@pytest.mark.parametrize("name", ["no_such_net", "../../etc/passwd", "hf-hub:somebody/net", ""])
+def test_an_unknown_backbone_is_refused_with_a_sentence(name: str) -> None:
+    with pytest.raises(CheckpointError, match="timm"):
+        create_backbone(name)
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_registry_weights_fill_every_tensor_of_the_lite_backbones(number: int) -> None:
+    name = f"tf_efficientnet_lite{number}"
+    backbone = create_backbone(name)
+    assert load_backbone_weights(backbone, registry_state(name)) == []
+
+
+@pytest.mark.photos
+def test_registry_weights_still_see_a_mushroom_on_a_real_photo(mushroom_data: Path) -> None:
+    """ImageNet has classes for fungi (991 to 997: coral fungus to bolete); a real Boletus must look like one."""
+    import timm
+
+    from mushroom.photos import Preprocessing, read_photo_file, to_tensor
+
+    name = "tf_efficientnet_lite2"
+    whole = timm.create_model(name).eval()
+    whole.load_state_dict(registry_state(name), strict=False)
+    mean, std = backbone_normalisation(name)
+    paths = sorted((mushroom_data / "Boletus").iterdir())[:8]
+    images = torch.stack([to_tensor(read_photo_file(path), Preprocessing(260, mean, std)) for path in paths])
+    with torch.inference_mode():
+        best = whole(images).argmax(1)
+    assert sum(991 <= int(index) <= 997 for index in best) >= 6
+
+
+def test_backbone_weights_of_another_backbone_are_refused(tmp_path: Path) -> None:
+    save_file(create_backbone("mobilenetv3_small_050").state_dict(), tmp_path / "other.safetensors")
+    with pytest.raises(CheckpointError, match="another backbone"):
+        load_backbone_weights(create_backbone("mobilenetv3_small_100"), tmp_path / "other.safetensors")
+
+
+def test_partial_backbone_weights_name_what_they_lack(tmp_path: Path) -> None:
+    backbone = create_backbone("mobilenetv3_small_050")
+    state = backbone.state_dict()
+    last = [key for key in state if key.startswith("conv_head")]
+    save_file({k: v for k, v in state.items() if k not in last}, tmp_path / "part.safetensors")
+    assert load_backbone_weights(backbone, tmp_path / "part.safetensors") == last
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_checkpoint_answers_after_loading_as_before_saving(tmp_path: Path, half: bool) -> None:
+    torch.manual_seed(0)
+    model = build_model(SMALL).eval()
+    save_checkpoint(tmp_path, model, replace(SMALL, temperature=1.5, unknown_threshold=-2.0), half=half)
+    loaded, config = load_checkpoint(tmp_path)
+    images = torch.randn(2, 3, 64, 64)
+    with torch.inference_mode():
+        torch.testing.assert_close(loaded(images), model(images), atol=1e-2 if half else 0, rtol=0)
+    assert (config.temperature, config.unknown_threshold, config.genera) == (1.5, -2.0, GENERA)
+    assert not loaded.training
+    assert not any(parameter.requires_grad for parameter in loaded.parameters())
+    assert {value.dtype for value in loaded.state_dict().values()} <= {torch.float32, torch.int64}
+
+
+def edit_config(folder: Path, **changes: object) -> None:
+    values = json.loads((folder / CONFIG_FILE).read_text())
+    (folder / CONFIG_FILE).write_text(json.dumps(values | changes))
+
+
+def edit_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], None]) -> None:
+    state = load_file(folder / WEIGHTS_FILE)
+    change(state)
+    save_file(state, folder / WEIGHTS_FILE)
+
+
+def huge_header(folder: Path) -> None:
+    (folder / WEIGHTS_FILE).write_bytes(struct.pack("<Q", 2**60) + b"{}")
+
+
+def pickled(folder: Path) -> None:
+    (folder / WEIGHTS_FILE).write_bytes(pickle.dumps({"head.1.weight": [1.0]}))
+
+
+def truncated(folder: Path) -> None:
+    whole = (folder / WEIGHTS_FILE).read_bytes()
+    (folder / WEIGHTS_FILE).write_bytes(whole[: len(whole) // 2])
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "no config": (lambda f: (f / CONFIG_FILE).unlink(), "no config.json"),
+    "no weights": (lambda f: (f / WEIGHTS_FILE).unlink(), "no weights file"),
+    "config not json": (lambda f: (f / CONFIG_FILE).write_text("{"), "config.json can't be read"),
+    "config a list": (lambda f: (f / CONFIG_FILE).write_text("[]"), "config.json can't be read"),
+    "config not text": (lambda f: (f / CONFIG_FILE).write_bytes(b"\xff\xfe\x00"), "config.json can't be read"),
+    "config deep": (lambda f: (f / CONFIG_FILE).write_text("[" * 100_000), "config.json can't be read"),
+    "config huge": (lambda f: (f / CONFIG_FILE).write_text(" " * 2_000_000), "larger than"),
+    "genera in another order": (lambda f: edit_config(f, genera=list(GENERA[::-1])), "another order"),
+    "genera missing": (lambda f: edit_config(f, genera=list(GENERA[:8])), "other genera"),
+    "backbone a path": (lambda f: edit_config(f, backbone="../../weights"), "timm model name"),
+    "backbone a link": (lambda f: edit_config(f, backbone="hf-hub:a/b"), "timm model name"),
+    "backbone unknown": (lambda f: edit_config(f, backbone="no_such_net"), "no backbone named"),
+    "other backbone": (lambda f: edit_config(f, backbone="mobilenetv3_small_100"), "has shape|lacks"),
+    "size absurd": (lambda f: edit_config(f, input_px=10**9), "not a number from 32 to 1024"),
+    "size not a number": (lambda f: edit_config(f, input_px="big"), "not a number"),
+    "temperature zero": (lambda f: edit_config(f, temperature=0), "not a number from"),
+    "temperature nan": (lambda f: edit_config(f, temperature=float("nan")), "not a number from"),
+    "std zero": (lambda f: edit_config(f, std=[0, 1, 1]), "not a number from"),
+    "mean of four": (lambda f: edit_config(f, mean=[0, 0, 0, 0]), "config.json can't be read"),
+    "head too deep": (lambda f: edit_config(f, head_widths=[8] * 100), "too many layers"),
+    "tensor missing": (lambda f: edit_weights(f, lambda s: s.pop("head.1.bias")), "lacks the tensor head.1.bias"),
+    "tensor of another shape": (
+        lambda f: edit_weights(f, lambda s: s.update({"head.1.bias": torch.zeros(8)})),
+        "head.1.bias has shape",
+    ),
+    "tensor too many": (lambda f: edit_weights(f, lambda s: s.update(extra=torch.zeros(1))), "does not call for"),
+    "weights a pickle": (pickled, "not a safetensors file"),
+    "weights truncated": (truncated, "damaged"),
+    "weights with a huge header": (huge_header, "damaged"),
+    "weights empty": (lambda f: (f / WEIGHTS_FILE).write_bytes(b""), "damaged"),
+}
+
+
+@pytest.mark.parametrize("damage", sorted(DAMAGES))
+def test_a_damaged_checkpoint_is_refused_with_the_file_and_the_reason(checkpoint: Path, damage: str) -> None:
+    spoil, reason = DAMAGES[damage]
+    spoil(checkpoint)
+    with pytest.raises(CheckpointError, match=reason):
+        load_checkpoint(checkpoint)
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no checkpoint folder"):
+        load_checkpoint(tmp_path / "nowhere")
