@@ -1,0 +1,175 @@
+"""Bytes that nobody trusts become an RGB photo; a photo becomes what the network takes, and back.
+
+This is the one door: whatever a stranger sends ends in a photo or in a ``PhotoError`` with a sentence.
+"""
+
+import hashlib
+import io
+import struct
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageCms, ImageOps
+
+try:
+    from pillow_heif import register_heif_opener
+except ImportError:
+    HEIF = False
+else:
+    register_heif_opener()
+    HEIF = True
+
+MAX_BYTES = 25 * 1024**2
+MAX_PIXELS = 60_000_000
+MAX_SIDE_PX = 1600
+"""Larger photos are reduced to this: no network here looks closer, and a page shows no more."""
+
+MAX_ASPECT = 20
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", *(("HEIF", "AVIF") if HEIF else ("AVIF",)))
+PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".heic", ".heif", ".avif"})
+
+NOT_A_PHOTO = "This file is not a photo that can be read here: use JPEG, PNG, WebP, HEIC, TIFF, BMP or GIF."
+TRUNCATED = "This photo is damaged or cut off: save or send it again."
+
+
+class PhotoError(ValueError):
+    """The bytes are no photo that is safe to use; the message is a sentence for the visitor."""
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a photo becomes a tensor: side of the square in pixels; mean and std per RGB channel of [0, 1]."""
+
+    input_px: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+def read_photo(data: bytes) -> Image.Image:
+    """The photo in ``data``: RGB, upright, colours in sRGB, at most ``MAX_SIDE_PX`` on a side.
+
+    The format is told by content, never by name; limits are checked before anything is decoded or allocated; of
+    an animation the first frame counts; transparent pictures lie on white. Raises PhotoError with a sentence.
+    """
+    if not data:
+        raise PhotoError("This file is empty.")
+    if len(data) > MAX_BYTES:
+        raise PhotoError(f"This file is larger than {MAX_BYTES // 1024**2} MB: send a smaller photo.")
+    try:
+        with warnings.catch_warnings():
+            # Pillow only warns of bombs below its own limit; ours is checked right after.
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+                _check_size(*picture.size)
+                # JPEGs are decoded at a fraction of their size where that is enough.
+                picture.draft("RGB", (MAX_SIDE_PX, MAX_SIDE_PX))
+                picture.load()
+                return _finished(picture)
+    except PhotoError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise PhotoError(_too_many_pixels()) from error
+    except Image.UnidentifiedImageError as error:
+        raise PhotoError(NOT_A_PHOTO) from error
+    except MemoryError as error:
+        raise PhotoError(_too_many_pixels()) from error
+    # Decoders raise whatever they like on damaged files: anything from OSError to IndexError means the same here.
+    except Exception as error:
+        raise PhotoError(TRUNCATED) from error
+
+
+def read_photo_file(path: Path) -> Image.Image:
+    """``read_photo`` of a file on this machine, which is not read when it is too large. Names no path in errors."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise PhotoError(f"This file is larger than {MAX_BYTES // 1024**2} MB: send a smaller photo.")
+        return read_photo(path.read_bytes())
+    except FileNotFoundError as error:
+        raise PhotoError("There is no such file.") from error
+    except OSError as error:
+        raise PhotoError("This file can't be read.") from error
+
+
+def to_tensor(photo: Image.Image, preprocessing: Preprocessing) -> torch.Tensor:
+    """An RGB photo as float32 (3, input_px, input_px), normalised.
+
+    The whole photo is squashed to the square, so that a heatmap always covers the whole photo.
+    """
+    side = preprocessing.input_px
+    picture = photo.convert("RGB").resize((side, side), Image.Resampling.BICUBIC)
+    values = np.asarray(picture, np.float32) / 255
+    values = (values - np.array(preprocessing.mean, np.float32)) / np.array(preprocessing.std, np.float32)
+    return torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1)))
+
+
+def to_photo(tensor: torch.Tensor, preprocessing: Preprocessing) -> Image.Image:
+    """The inverse of ``to_tensor``, but for the photo's shape: a square RGB photo."""
+    values = tensor.detach().cpu().numpy().transpose(1, 2, 0)
+    values = values * np.array(preprocessing.std) + np.array(preprocessing.mean)
+    return Image.fromarray((values * 255).round().clip(0, 255).astype(np.uint8), "RGB")
+
+
+def photo_hash(photo: Image.Image) -> str:
+    """SHA-256 of a photo's size and pixels: the same picture has the same hash, whatever file it came in."""
+    return hashlib.sha256(struct.pack("<II", *photo.size) + photo.tobytes()).hexdigest()
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise PhotoError(_too_many_pixels())
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise PhotoError(f"This picture is more than {MAX_ASPECT} times as long as wide: crop it to the mushroom.")
+
+
+def _too_many_pixels() -> str:
+    return f"This photo has more than {MAX_PIXELS // 10**6} million pixels: send a smaller one."
+
+
+def _finished(picture: Image.Image) -> Image.Image:
+    """A decoded picture as an upright sRGB photo within the working size."""
+    upright = ImageOps.exif_transpose(picture)
+    photo = _on_white(_in_srgb(upright))
+    photo.thumbnail((MAX_SIDE_PX, MAX_SIDE_PX), Image.Resampling.BICUBIC, reducing_gap=2.0)
+    # A fresh picture without the file's metadata, so that no place or camera travels on.
+    clean = Image.new("RGB", photo.size)
+    clean.paste(photo)
+    return clean
+
+
+def _in_srgb(picture: Image.Image) -> Image.Image:
+    """Colours through the embedded profile where there is one that fits, and 16-bit greys down to 8 bits."""
+    if picture.mode.startswith(("I", "F")):
+        values = np.asarray(picture, np.float64)
+        values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+        # 16-bit files use their whole range; floats and 32-bit integers have none agreed on, so theirs is stretched.
+        low, high = (0.0, 65535.0) if picture.mode.startswith("I;16") else (values.min(), values.max())
+        scaled = (values - low) / max(high - low, 1e-12) * 255
+        return Image.fromarray(scaled.clip(0, 255).astype(np.uint8), "L")
+    profile = picture.info.get("icc_profile")
+    if not profile or picture.mode not in ("RGB", "CMYK", "L", "RGBA"):
+        return picture
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        target = "RGBA" if picture.mode == "RGBA" else "RGB"
+        converted = ImageCms.profileToProfile(picture, source, ImageCms.createProfile("sRGB"), outputMode=target)
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        # A damaged profile says nothing; the colours as stored are the best guess.
+        return picture
+    return picture if converted is None else converted
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    """RGB, with anything transparent laid over white."""
+    if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        paper = Image.new("RGBA", picture.size, "white")
+        return Image.alpha_composite(paper, picture).convert("RGB")
+    if picture.mode == "LAB":
+        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        converted = ImageCms.profileToProfile(picture, lab, srgb, outputMode="RGB")
+        if converted is not None:
+            return converted
+    return picture.convert("RGB")
