@@ -94,12 +94,12 @@ DEFAULT = Recipe(
     notebook_head=False,
     augmentation="strong",
     batch=32,
-    views=4,
+    views=2,
     balance=0.5,
     background=0.15,
     half=True,
     phases=(
-        Phase("head", epochs=12, frozen=True, learning_rate=2e-3, weight_decay=1e-2, label_smoothing=0.05),
+        Phase("head", epochs=8, frozen=True, learning_rate=2e-3, weight_decay=1e-2, label_smoothing=0.05),
         Phase(
             "fine-tuning",
             epochs=16,
