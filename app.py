@@ -1,4 +1,4 @@
-"""The app's front door: ``streamlit run app.py``. It configures the page and finds the way; pages do the rest."""
+"""The app: ``streamlit run app.py``. This only configures and finds the way; the pages do the rest."""
 
 import streamlit as st
 

@@ -1,1 +1,1 @@
-"""What a visitor sees. Streamlit lives here and nowhere else; every page is a module with one ``render()``."""
+"""What a visitor sees. Streamlit lives here and nowhere else; a page is a module with one ``render()``."""

@@ -1,6 +1,6 @@
 """What all pages share: the way between them, the safety sentence, the URL's choices, the loaded classifier.
 
-Nothing here imports torch until a classifier is asked for, so that the first page is there before the network is.
+Nothing here imports torch until a classifier is asked for: the first page is there before the network is.
 """
 
 import os
@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from mushroom.genera import SAFETY
-from mushroom.photos import MAX_BYTES
 
 if TYPE_CHECKING:
     from mushroom.classifier import Classifier
+    from mushroom.dataset import Prepared
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
@@ -91,7 +91,7 @@ def pages() -> dict[str, st.Page]:
 
 
 def go_to(page: str, **choices: str | None) -> None:
-    """Leave for another page (a name from ``pages``), with choices for its URL; those that are None are left out.
+    """Leave for another page (a name from ``pages``) with choices for its URL, but for those that are None.
 
     Does not return: Streamlit ends the run.
     """
@@ -124,7 +124,12 @@ def keep_uploads_in_memory() -> None:
     """
     from starlette.formparsers import MultiPartParser
 
-    MultiPartParser.spool_max_size = 2 * MAX_BYTES
+    MultiPartParser.spool_max_size = 2 * upload_limit_mb() * 1024**2
+
+
+def upload_limit_mb() -> int:
+    """The largest file a visitor may send, in MB."""
+    return int(st.get_option("server.maxUploadSize"))
 
 
 # --- Choices that live in the URL ---------------------------------------------------------------------------
@@ -134,7 +139,7 @@ def choice(key: str, allowed: Sequence[str], default: str | None, *, what: str) 
     """The visitor's choice ``key``: from the URL, else from earlier in this session, else ``default``.
 
     A value that is not ``allowed`` falls back to ``default`` with a note that calls the choice ``what``
-    ("layer", "genus"). Call it before the widget that changes the choice, and give that ``**widget(key, value)``.
+    ("layer", "genus"). Call it before the widget that changes the choice, which gets ``**widget(key, value)``.
     """
     state = st.session_state
     state[f"default:{key}"] = default
@@ -170,7 +175,7 @@ def choose(key: str, value: str | None) -> None:
 
 
 def widget(key: str, value: Any) -> dict[str, Any]:
-    """Arguments that tie a Streamlit widget to the choice ``key``: it shows ``value`` and its change is chosen."""
+    """Arguments that tie a Streamlit widget to the choice ``key``: it shows ``value``, its change is chosen."""
     name = f"widget:{key}"
     # Setting it only where it differs leaves a slider alone that is being dragged.
     if st.session_state.get(name) != value:
@@ -251,7 +256,7 @@ def classifier(folder: Path) -> "Classifier":
 
     Raises CheckpointError with a sentence where it can't be used.
     """
-    from mushroom.model import WEIGHTS_FILE
+    from mushroom.classifier import WEIGHTS_FILE
 
     return _load(str(folder), (folder / WEIGHTS_FILE).stat().st_mtime_ns)
 
@@ -266,7 +271,19 @@ def _load(folder: str, changed_ns: int) -> "Classifier":
 # --- The photos on this machine -----------------------------------------------------------------------------
 
 
-def prepared_folder() -> Path | None:
-    """The prepared folder (manifest.csv, dataset.json) on this machine, or None where there is none."""
+def prepared() -> "Prepared | None":
+    """The prepared folder on this machine with its tables; None where there is none or its photos are gone."""
     folder = Path(os.environ.get(PREPARED_VARIABLE, PREPARED_DEFAULT))
-    return folder if (folder / "manifest.csv").is_file() else None
+    manifest = folder / "manifest.csv"
+    return _prepared(folder, manifest.stat().st_mtime_ns) if manifest.is_file() else None
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _prepared(folder: Path, changed_ns: int) -> "Prepared | None":
+    from mushroom.dataset import DatasetError, load_prepared
+
+    try:
+        found = load_prepared(folder)
+    except DatasetError:
+        return None
+    return found if found.root.is_dir() else None

@@ -1,0 +1,115 @@
+"""What the network says about a subject, remembered: predictions, explanations, covered photos.
+
+Everything is kept by the photo's hash, the weights, the genus and the method, in bounded caches that all
+sessions share. They hold numbers about a photo, never the photo.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import streamlit as st
+from PIL import Image
+
+from mushroom.pages.subject import Subject
+
+if TYPE_CHECKING:
+    from mushroom.classifier import Classifier, Explanation, Prediction
+
+EXPLANATIONS_KEPT = 128
+PREDICTIONS_KEPT = 2048
+
+
+def predict(classifier: "Classifier", subject: Subject) -> "Prediction":
+    """The network's answer for the photo."""
+    return _predict(_weights(classifier), subject.sha256, classifier, subject.read)
+
+
+def explain(
+    classifier: "Classifier", subject: Subject, genus: str | None, against: str | None, method: str
+) -> "Explanation":
+    """Heatmaps of all layers: for ``genus`` (None: the predicted one), ``against`` another where the method asks."""
+    return _explain(_weights(classifier), subject.sha256, genus, against, method, classifier, subject.read)
+
+
+def cover(
+    classifier: "Classifier", subject: Subject, name: str, mask: Callable[[Image.Image], np.ndarray]
+) -> "Prediction":
+    """The answer for the photo with a part blurred: ``mask`` gives it, and ``name`` tells it from other parts."""
+    return _cover(_weights(classifier), subject.sha256, name, classifier, subject.read, mask)
+
+
+def _weights(classifier: "Classifier") -> str:
+    return f"{classifier.folder.name}:{classifier.weights_sha256}"
+
+
+@st.cache_data(max_entries=PREDICTIONS_KEPT, show_spinner=False)
+def _predict(
+    weights: str, sha256: str, _classifier: "Classifier", _read: Callable[[], Image.Image]
+) -> "Prediction":
+    return _classifier.predict([_read()])[0]
+
+
+@st.cache_data(max_entries=EXPLANATIONS_KEPT, show_spinner=False)
+def _explain(
+    weights: str,
+    sha256: str,
+    genus: str | None,
+    against: str | None,
+    method: str,
+    _classifier: "Classifier",
+    _read: Callable[[], Image.Image],
+) -> "Explanation":
+    return _classifier.explain(_read(), genus=genus, against=against, method=method, layers="all")
+
+
+@st.cache_data(max_entries=PREDICTIONS_KEPT, show_spinner=False)
+def _cover(
+    weights: str,
+    sha256: str,
+    name: str,
+    _classifier: "Classifier",
+    _read: Callable[[], Image.Image],
+    _mask: Callable[[Image.Image], np.ndarray],
+) -> "Prediction":
+    photo = _read()
+    return _classifier.cover(photo, _mask(photo))
+
+
+# --- What was measured --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class MostFaithful:
+    """The layer and method whose heatmaps changed the prediction most when covered; ``sample`` photos measured."""
+
+    layer: str
+    method: str
+    sample: int
+
+
+def most_faithful(folder: Path) -> MostFaithful | None:
+    """The checkpoint's most faithful layer and method by its report; None where that was not measured."""
+    faithfulness = report(folder).get("faithfulness") or {}
+    best = faithfulness.get("best") or {}
+    if not {"layer", "method"} <= best.keys():
+        return None
+    return MostFaithful(str(best["layer"]), str(best["method"]), int(faithfulness.get("sample", 0)))
+
+
+def report(folder: Path) -> dict[str, Any]:
+    """The checkpoint's report.json; empty where it has none or it can't be read."""
+    path = folder / "report.json"
+    return _report(path, path.stat().st_mtime_ns) if path.is_file() else {}
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _report(path: Path, changed_ns: int) -> dict[str, Any]:
+    try:
+        read = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return {}
+    return read if isinstance(read, dict) else {}

@@ -1,0 +1,214 @@
+"""Pictures a visitor can touch: the film strip to choose a layer from, the photo to drag a rectangle on.
+
+Both are small inline components; all they send back is a name or four numbers, which are checked.
+"""
+
+import base64
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+
+import streamlit as st
+from PIL import Image
+
+JPEG_QUALITY = 85
+
+
+def jpeg(picture: Image.Image) -> bytes:
+    """The picture as JPEG bytes."""
+    return _encoded(picture, "JPEG", quality=JPEG_QUALITY)
+
+
+def png(picture: Image.Image) -> bytes:
+    """The picture as PNG bytes, for downloads."""
+    return _encoded(picture, "PNG")
+
+
+def data_url(picture: Image.Image) -> str:
+    """The picture as an address that carries it, for components and tables."""
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg(picture)).decode("ascii")
+
+
+def _encoded(picture: Image.Image, form: str, **options: int) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+# --- Film strip ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of the strip: ``name`` is what is chosen, ``label`` and ``caption`` what is read."""
+
+    name: str
+    label: str
+    caption: str
+    address: str
+
+
+_film_strip = st.components.v2.component(
+    "mushroom_film_strip",
+    html='<div class="strip" role="radiogroup"></div>',
+    css="""
+.strip { display: flex; gap: .7rem; overflow-x: auto; padding: .35rem .35rem .7rem; scroll-snap-type: x proximity;
+  font-family: var(--st-font); color: var(--st-text-color); }
+.strip button { all: unset; box-sizing: border-box; flex: 0 0 auto; width: 7.25rem; cursor: pointer;
+  scroll-snap-align: center; border-radius: .5rem; padding: .3rem; border: 2px solid transparent; }
+.strip button:hover { background: var(--st-secondary-background-color); }
+.strip button[aria-checked=true] { border-color: var(--st-primary-color);
+  background: var(--st-secondary-background-color); }
+.strip button:focus-visible { outline: 3px solid var(--st-primary-color); outline-offset: 1px; }
+.strip img { display: block; width: 100%; height: 6rem; object-fit: cover; border-radius: .35rem; }
+.strip b, .strip span { display: block; line-height: 1.3; }
+.strip b { font-size: .78rem; font-weight: 600; margin-top: .35rem; }
+.strip span { font-size: .74rem; opacity: .75; }
+""",
+    js="""
+export default function ({ data, parentElement, setTriggerValue }) {
+  const strip = parentElement.querySelector('.strip')
+  strip.setAttribute('aria-label', data.label)
+  while (strip.children.length > data.frames.length) strip.lastChild.remove()
+  while (strip.children.length < data.frames.length) {
+    const button = document.createElement('button')
+    button.append(document.createElement('img'), document.createElement('b'), document.createElement('span'))
+    button.setAttribute('role', 'radio')
+    strip.append(button)
+  }
+  const choose = (index) => {
+    mark(index)
+    strip.children[index].focus({ preventScroll: true })
+    setTriggerValue('chosen', data.frames[index].name)
+  }
+  const mark = (chosen) => data.frames.forEach((_, index) => {
+    const button = strip.children[index]
+    button.setAttribute('aria-checked', index === chosen)
+    button.tabIndex = index === chosen ? 0 : -1
+  })
+  data.frames.forEach((frame, index) => {
+    const button = strip.children[index]
+    const [img, b, span] = button.children
+    if (img.src !== frame.address) img.src = frame.address
+    img.alt = ''
+    b.textContent = frame.label
+    span.textContent = frame.caption
+    button.onclick = () => choose(index)
+    button.onkeydown = (event) => {
+      const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key]
+      if (event.key === 'Enter' || event.key === ' ') { event.preventDefault(); choose(index) }
+      if (!step) return
+      event.preventDefault()
+      choose(Math.max(0, Math.min(data.frames.length - 1, index + step)))
+    }
+  })
+  const chosen = data.frames.findIndex((frame) => frame.name === data.chosen)
+  mark(Math.max(0, chosen))
+  const button = strip.children[chosen]
+  if (button) strip.scrollTo({ left: button.offsetLeft - strip.offsetLeft - strip.clientWidth / 2 + 60 })
+}
+""",
+)
+
+
+def film_strip(
+    frames: Sequence[Frame], chosen: str, on_choose: Callable[[str], None], *, label: str, key: str
+) -> None:
+    """A strip of pictures, one of them chosen by a click or the arrow keys; ``on_choose`` gets its name."""
+    names = {frame.name for frame in frames}
+
+    def chosen_changed() -> None:
+        name = st.session_state[key].chosen
+        if name in names:
+            on_choose(name)
+
+    _film_strip(
+        data={"label": label, "chosen": chosen, "frames": [asdict(frame) for frame in frames]},
+        key=key,
+        on_chosen_change=chosen_changed,
+    )
+
+
+# --- Rectangle ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Rectangle:
+    """Part of a photo, in percent of its width and height from the left and the top."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
+_rectangle = st.components.v2.component(
+    "mushroom_rectangle",
+    html='<div class="stage"><img alt=""><div class="box"></div></div>',
+    css="""
+.stage { position: relative; display: inline-block; max-width: 100%; touch-action: none; cursor: crosshair;
+  user-select: none; line-height: 0; }
+.stage img { max-width: 100%; max-height: 24rem; border-radius: .6rem; pointer-events: none; }
+.box { position: absolute; border: 2px solid #fff; outline: 2px solid #111; border-radius: 3px;
+  background: rgba(0, 0, 0, .45); pointer-events: none; box-sizing: border-box; }
+""",
+    js="""
+export default function ({ data, parentElement, setTriggerValue }) {
+  const stage = parentElement.querySelector('.stage')
+  const box = parentElement.querySelector('.box')
+  const img = parentElement.querySelector('img')
+  if (img.src !== data.address) img.src = data.address
+  img.alt = data.label
+  const draw = (r) => {
+    box.style.left = r.left + '%'; box.style.top = r.top + '%'
+    box.style.width = (r.right - r.left) + '%'; box.style.height = (r.bottom - r.top) + '%'
+  }
+  draw(data.rectangle)
+  let start = null
+  const at = (event) => {
+    const area = stage.getBoundingClientRect()
+    const percent = (value, size) => Math.round(100 * Math.max(0, Math.min(1, value / size)))
+    return [percent(event.clientX - area.left, area.width), percent(event.clientY - area.top, area.height)]
+  }
+  const between = ([x, y]) => ({ left: Math.min(start[0], x), right: Math.max(start[0], x),
+                                 top: Math.min(start[1], y), bottom: Math.max(start[1], y) })
+  stage.onpointerdown = (event) => { start = at(event); stage.setPointerCapture(event.pointerId) }
+  stage.onpointermove = (event) => { if (start) draw(between(at(event))) }
+  stage.onpointerup = (event) => {
+    if (!start) return
+    const drawn = between(at(event))
+    start = null
+    if (drawn.right - drawn.left < 2 || drawn.bottom - drawn.top < 2) return draw(data.rectangle)
+    setTriggerValue('drawn', [drawn.left, drawn.top, drawn.right, drawn.bottom])
+  }
+  stage.onpointercancel = () => { start = null; draw(data.rectangle) }
+}
+""",
+)
+
+
+def drag_rectangle(
+    address: str, rectangle: Rectangle, on_draw: Callable[[Rectangle], None], *, label: str, key: str
+) -> None:
+    """The picture at ``address`` with a rectangle that can be drawn anew by dragging."""
+
+    def drawn_changed() -> None:
+        drawn = checked_rectangle(st.session_state[key].drawn)
+        if drawn is not None:
+            on_draw(drawn)
+
+    _rectangle(
+        data={"address": address, "label": label, "rectangle": asdict(rectangle)},
+        key=key,
+        on_drawn_change=drawn_changed,
+    )
+
+
+def checked_rectangle(values: object) -> Rectangle | None:
+    """Four whole percentages as a rectangle with an area, or None: they come from a browser."""
+    if not isinstance(values, list) or len(values) != 4:
+        return None
+    if not all(isinstance(value, int | float) and 0 <= value <= 100 for value in values):
+        return None
+    left, top, right, bottom = (round(value) for value in values)
+    return Rectangle(left, top, right, bottom) if left < right and top < bottom else None
