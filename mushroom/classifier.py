@@ -7,7 +7,7 @@ is loaded, and nothing here changes that.
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from PIL import Image
 
 from mushroom import faithfulness, gradcam
 from mushroom.genera import GENERA
-from mushroom.gradcam import Layer
+from mushroom.gradcam import ExplanationError, Layer, LayerHeatmaps
 from mushroom.metrics import probabilities, unknown_score
 from mushroom.model import WEIGHTS_FILE, CheckpointError, GenusNet, ModelConfig, load_checkpoint
 from mushroom.photos import Preprocessing, to_tensor
@@ -146,3 +146,90 @@ class Classifier:
             )
             for row, probability, score in answers
         ]
+
+    def explain(
+        self,
+        photo: Image.Image,
+        genus: str | None = None,
+        against: str | None = None,
+        method: str = "gradcam",
+        layers: str | Sequence[str] = "stages",
+    ) -> Explanation:
+        """Heatmaps of one photo for ``genus`` (the predicted one without) from one forward and one backward pass.
+
+        ``against`` names the genus that a contrastive method argues against (the next most probable without).
+        ``layers`` is ``"stages"``, ``"all"`` or layer names. Raises ExplanationError naming the valid choices.
+        """
+        chosen = self.choose_layers(layers)
+        found = gradcam.heatmaps(
+            self.model,
+            self.to_images([photo]),
+            [layer.name for layer in chosen],
+            targets=None if genus is None else [class_index(genus)],
+            method=method,
+            against=None if against is None else [class_index(against)],
+        )
+        return self._explanations(found, chosen, method)[0]
+
+    def explain_genera(
+        self, photo: Image.Image, method: str = "gradcam", layers: str | Sequence[str] = "stages"
+    ) -> dict[str, Explanation]:
+        """Heatmaps of one photo for each of the nine genera, from one forward pass."""
+        chosen = self.choose_layers(layers)
+        names = [layer.name for layer in chosen]
+        found = gradcam.heatmaps_of_every_class(self.model, self.to_images([photo]), names, method)
+        return {explanation.genus: explanation for explanation in self._explanations(found, chosen, method)}
+
+    def cover(self, photo: Image.Image, mask: np.ndarray) -> Prediction:
+        """The answer for ``photo`` with the part where ``mask``, bool (height, width), is true blurred away."""
+        images = self.to_images([photo])
+        side = self.preprocessing.input_px
+        seen = Image.fromarray(mask.astype(np.uint8) * 255).resize((side, side), Image.Resampling.BILINEAR)
+        covered = faithfulness.cover(images, torch.from_numpy(np.asarray(seen) > 127)[None])
+        with torch.inference_mode():
+            return self.read_logits(self.model(covered).float().numpy())[0]
+
+    @cached_property
+    def default_layer(self) -> Layer:
+        """The layer to show first."""
+        return gradcam.default_layer(self.layers)
+
+    def choose_layers(self, layers: str | Sequence[str]) -> tuple[Layer, ...]:
+        """The layers meant by ``"stages"``, ``"all"`` or names, early to late; ExplanationError otherwise."""
+        if layers == "all":
+            return self.layers
+        if layers == "stages":
+            return tuple(layer for layer in self.layers if layer.stage_end or layer == self.default_layer)
+        wanted = [layers] if isinstance(layers, str) else list(layers)
+        known = {layer.name for layer in self.layers}
+        for name in wanted:
+            if name not in known:
+                raise ExplanationError(
+                    f"There is no layer {name!r}: choose stages, all, or from {', '.join(l.name for l in self.layers)}."
+                )
+        return tuple(layer for layer in self.layers if layer.name in wanted)
+
+    def _explanations(self, found: LayerHeatmaps, chosen: tuple[Layer, ...], method: str) -> list[Explanation]:
+        predictions = self.read_logits(found.logits.numpy())
+        others = [None] * len(found.targets) if found.against is None else found.against.tolist()
+        return [
+            Explanation(
+                genus=GENERA[target],
+                against=None if other is None else GENERA[other],
+                method=method,
+                layers=chosen,
+                heatmaps={layer.name: found.maps[layer.name][index].numpy() for layer in chosen},
+                has_evidence={layer.name: bool(found.has_evidence[layer.name][index]) for layer in chosen},
+                # All rows explain the same photo where there are more targets than photos.
+                prediction=predictions[min(index, len(predictions) - 1)],
+            )
+            for index, (target, other) in enumerate(zip(found.targets.tolist(), others, strict=True))
+        ]
+
+
+def class_index(genus: str) -> int:
+    """The class index of a genus, whatever its capitals; ExplanationError names the nine."""
+    for index, name in enumerate(GENERA):
+        if name.lower() == genus.strip().lower():
+            return index
+    raise ExplanationError(f"{genus!r} is none of the nine genera: {', '.join(GENERA)}.")
