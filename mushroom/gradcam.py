@@ -435,7 +435,7 @@ class Method:
 
     title: str
     evidence: Callable[..., Tensor]
-    summary: str
+    explanation: str
     needs: Literal["gradient", "masked scores", "nothing"] = "gradient"
     contrasts: bool = False
 
