@@ -11,13 +11,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
+from torchvision.transforms.v2.functional import to_pil_image
 
 from mushroom.dataset import DatasetError, Prepared, load_prepared, prepare
 from mushroom.genera import GENERA
+from mushroom.gradcam import default_layer, find_layers, heatmaps
 from mushroom.model import (
     IMAGENET_MEAN,
     IMAGENET_STD,
+    NOTEBOOK_HEAD_DROPOUTS,
     CheckpointError,
+    GenusNet,
     ModelConfig,
     backbone_normalisation,
     build_model,
@@ -25,12 +30,12 @@ from mushroom.model import (
     feature_count,
     load_backbone_weights,
     notebook_head_widths,
-    NOTEBOOK_HEAD_DROPOUTS,
     write_text,
 )
-from mushroom.photos import PhotoError
-from mushroom.recipes import RECIPES
-from mushroom.training import BACKGROUND, TrainingError, TrainingPhotos, train
+from mushroom.overlays import NOTEBOOK_COLOURS, NOTEBOOK_OPACITY, overlay
+from mushroom.photos import PhotoError, Preprocessing, read_photo_file, to_tensor
+from mushroom.recipes import AUGMENTATIONS, RECIPES, Recipe
+from mushroom.training import BACKGROUND, STATE_FOLDER, TrainingError, TrainingPhotos, augmented, train
 
 VERSIONED = ("torch", "torchvision", "timm", "accelerate", "safetensors", "numpy", "scikit-learn", "pillow")
 LINEAR_HEAD_DROPOUT = 0.3
@@ -141,6 +146,8 @@ def run_train(args: argparse.Namespace) -> int:
         versions={name: version(name) for name in VERSIONED} | {"python": platform.python_version()},
         git_commit=git_commit(),
     )
+    training = photos_of(prepared, "train", background=recipe.background > 0)
+    validation = photos_of(prepared, "validation", background=False)
     model = build_model(config, pretrained=not (args.random_backbone or args.backbone_weights or args.resume))
     if args.backbone_weights:
         missing = load_backbone_weights(model.backbone, args.backbone_weights)
@@ -150,14 +157,16 @@ def run_train(args: argparse.Namespace) -> int:
         model,
         config,
         recipe,
-        photos_of(prepared, "train", background=recipe.background > 0),
-        photos_of(prepared, "validation", background=False),
+        training,
+        validation,
         args.out,
         seed=args.seed,
         resume=args.resume,
         workers=args.workers,
         mixed_precision=args.mixed_precision,
+        after_epoch=lambda network, epoch: draw_heatmap(network, config, validation.paths[0], args.out, epoch),
     )
+    draw_views(training, recipe, config, args.out, args.seed)
     return print_evaluation(args.out, prepared, "validation")
 
 
@@ -184,6 +193,33 @@ def photos_of(prepared: Prepared, split: str, *, background: bool) -> TrainingPh
         others = prepared.background[prepared.background.split == split].to_dict("records")
         rows += [(prepared.photo_path(row), BACKGROUND) for row in others]
     return TrainingPhotos([path for path, _ in rows], np.array([label for _, label in rows], dtype=np.int64))
+
+
+def draw_views(training: TrainingPhotos, recipe: Recipe, config: ModelConfig, out: Path, seed: int) -> None:
+    """Two pictures for the eye beside the training state: a photo of each genus, and nine views of one photo."""
+    random = np.random.default_rng(seed)
+    side = (recipe.train_px, recipe.train_px)
+    chosen = [random.choice(np.flatnonzero(training.labels == label)) for label in sorted(set(training.labels))]
+    photos = [read_photo_file(training.paths[index]).resize(side) for index in chosen]
+    augment = AUGMENTATIONS[recipe.augmentation](recipe.train_px)
+    first = read_photo_file(training.paths[chosen[0]])
+    views = [to_pil_image(augmented(first, augment, seed + view)) for view in range(9)]
+    for name, pictures in (("one_of_each", photos), ("nine_views", views)):
+        sheet = Image.new("RGB", (5 * side[0], -(-len(pictures) // 5) * side[1]), "white")
+        for place, picture in enumerate(pictures):
+            sheet.paste(picture, (place % 5 * side[0], place // 5 * side[1]))
+        sheet.save(out / STATE_FOLDER / f"{name}.jpg")
+
+
+def draw_heatmap(network: GenusNet, config: ModelConfig, path: Path, out: Path, epoch: int) -> None:
+    """The heatmap of one fixed validation photo after an epoch, beside the training state."""
+    photo = read_photo_file(path)
+    network.eval()
+    device = next(network.parameters()).device
+    images = to_tensor(photo, Preprocessing(config.input_px, config.mean, config.std))[None].to(device)
+    layer = default_layer(find_layers(network, config.input_px)).name
+    heatmap = heatmaps(network, images, [layer]).maps[layer][0].cpu().numpy()
+    overlay(photo, heatmap, NOTEBOOK_OPACITY, NOTEBOOK_COLOURS).save(out / STATE_FOLDER / f"epoch-{epoch:03}.jpg")
 
 
 def git_commit() -> str:

@@ -109,6 +109,11 @@ class Classifier:
         return hashlib.sha256((self.folder / WEIGHTS_FILE).read_bytes()).hexdigest()
 
     @cached_property
+    def parameter_count(self) -> int:
+        """Learned numbers of the network."""
+        return sum(parameter.numel() for parameter in self.model.parameters())
+
+    @cached_property
     def layers(self) -> tuple[Layer, ...]:
         """Every layer a heatmap can be taken from, early to late."""
         return gradcam.find_layers(self.model, self.preprocessing.input_px)

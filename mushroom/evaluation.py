@@ -52,7 +52,7 @@ def evaluate(checkpoint: Path, prepared: Prepared, *, faithfulness: bool = False
         report |= _kept(checkpoint, classifier.weights_sha256)
     report["weights_sha256"] = classifier.weights_sha256
     write_text(checkpoint / REPORT_FILE, json.dumps(report, indent=1) + "\n")
-    write_text(checkpoint / CARD_FILE, model_card(config, report))
+    write_text(checkpoint / CARD_FILE, model_card(config, report, classifier.parameter_count))
     return report
 
 

@@ -33,7 +33,7 @@ ALLOWED: dict[str, set[str]] = {
         "overlays",
         "figures",
     },
-    "pages": {"classifier", "dataset", "figures", "hub", "genera", "photos", "overlays", "gradcam", "metrics"},
+    "pages": {"classifier", "dataset", "figures", "hub", "genera", "photos", "overlays", "gradcam", "metrics", "model"},
     "__main__": {"predict_command", "explain_command"},
     "__init__": set(),
 }
