@@ -63,7 +63,11 @@ def _explain(
     _classifier: "Classifier",
     _read: Callable[[], Image.Image],
 ) -> "Explanation":
-    return _classifier.explain(_read(), genus=genus, against=against, method=method, layers="all")
+    from mushroom.gradcam import METHODS
+
+    # Masked scores take a forward pass for each channel of each layer.
+    layers = "stages" if METHODS[method].needs == "masked scores" else "all"
+    return _classifier.explain(_read(), genus=genus, against=against, method=method, layers=layers)
 
 
 @st.cache_data(max_entries=PREDICTIONS_KEPT, show_spinner=False)

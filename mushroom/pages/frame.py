@@ -167,6 +167,12 @@ def choice(key: str, allowed: Sequence[str], default: str | None, *, what: str) 
     return value if value is not None else default
 
 
+def chosen(key: str) -> Any:
+    """The choice ``key`` as it stands now, after ``choice`` was called for it."""
+    value = st.session_state.get(f"choice:{key}")
+    return st.session_state.get(f"default:{key}") if value is None else value
+
+
 def choose(key: str, value: str | None) -> None:
     """Set the choice ``key`` and write it to the URL; the default, or None, clears it there."""
     value = None if value == st.session_state.get(f"default:{key}") else value
@@ -249,6 +255,21 @@ def checkpoints() -> Mapping[str, Path]:
     from mushroom.classifier import list_checkpoints
 
     return {folder.name: folder for folder in list_checkpoints()}
+
+
+def open_classifier(label: str = "Model") -> "Classifier | None":
+    """The classifier of the chosen checkpoint; None, with a sentence on the page, where there is none to use."""
+    folder = choose_checkpoint(label)
+    if folder is None:
+        return None
+    from mushroom.classifier import CheckpointError
+
+    try:
+        with st.spinner("Waking the network …"):
+            return classifier(folder)
+    except CheckpointError as error:
+        st.error(str(error))
+        return None
 
 
 def classifier(folder: Path) -> "Classifier":

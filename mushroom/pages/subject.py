@@ -14,7 +14,7 @@ import streamlit as st
 from PIL import Image
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from mushroom.pages import frame
+from mushroom.pages import frame, pictures
 
 if TYPE_CHECKING:
     from mushroom.dataset import Prepared
@@ -24,6 +24,9 @@ DRAWINGS = frame.REPOSITORY / "assets" / "drawings"
 VIEW_PX = 640
 """Longest side of a photo as the pages show it."""
 
+THUMBNAIL_PX = 120
+"""Longest side of a photo in the table of many."""
+
 PHOTOS_AT_ONCE = 50
 SESSION_BYTES = 100 * 1024**2
 """What one session may hold of uploaded photos; more is refused with a sentence."""
@@ -31,13 +34,15 @@ SESSION_BYTES = 100 * 1024**2
 
 @dataclass(frozen=True)
 class Subject:
-    """A photo that can be read again. ``sha256`` is of its pixels; ``true_genus`` is known for test photos."""
+    """A photo that can be read again. ``sha256`` is of its pixels; ``true_genus`` is known for test
+    photos; ``thumbnail`` is an address that carries a small picture, where many photos came together."""
 
     origin: Literal["upload", "drawing", "test"]
     title: str
     source: bytes | Path
     sha256: str
     true_genus: str | None = None
+    thumbnail: str = ""
 
     def read(self) -> Image.Image:
         """The photo, RGB, upright, in full size. Raises PhotoError where a file is gone or damaged."""
@@ -153,7 +158,8 @@ def take(files: Sequence[UploadedFile]) -> tuple[list[Subject], list[Refusal]]:
                 refused.append(Refusal(file.name, str(error)))
             else:
                 held_bytes += len(data)
-                taken.append(Subject("upload", file.name, data, photo_hash(photo)))
+                thumbnail = pictures.data_url(shrunk(photo, THUMBNAIL_PX)) if len(files) > 1 else ""
+                taken.append(Subject("upload", file.name, data, photo_hash(photo), thumbnail=thumbnail))
                 if len(files) == 1:
                     st.session_state["view"] = (taken[0].sha256, shrunk(photo, VIEW_PX))
         if progress:
