@@ -1,28 +1,291 @@
 """Compare: one photo seen by several networks, by several layers and methods, or for several genera.
 
 All heatmaps of a comparison have the same colours and the same scale, and what differs is said in computed
-sentences: how far their hottest parts overlap and how alike they rank the places of the photo.
+sentences: how far their hottest parts overlap, and how alike they rank the places of the photo.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
-from PIL import Image
 
 from mushroom.genera import GENERA
-from mushroom.pages import answers, frame, pictures, subject
+from mushroom.pages import answers, frame, gallery, pictures, subject
 from mushroom.pages.subject import Subject
 
 if TYPE_CHECKING:
-    from mushroom.classifier import Classifier
+    from mushroom.classifier import Classifier, Explanation, Prediction
+    from mushroom.gradcam import Layer
 
 KINDS = {"models": "Models", "layers": "Layers and methods", "genera": "Genera"}
 
 GRID_PX = 64
-"""Heatmaps of different layers are compared on a grid of this many points squared."""
+"""Heatmaps of different sizes are compared on a grid of this many points squared."""
 
 HOTTEST_SHARE = 0.2
-"""The hottest part of a heatmap, for overlaps: this share of the photo."""
+"""The hottest part of a heatmap is this share of the photo."""
+
+PAIRS_TOLD = 3
+"""With more pairs than this only the most alike and the least alike are told."""
+
+CELLS_IN_A_ROW = 5
+
+STYLE = """
+<style>
+.cell { margin: 0; line-height: 1.35; font-size: .95rem; }
+.cell span { display: block; opacity: .75; font-size: .85rem; }
+.st-key-grid img { border-radius: .5rem; }
+</style>
+"""
+
+
+def render() -> None:
+    """The page."""
+    st.html(STYLE)
+    frame.header("Compare", "One photo, seen in different ways: same colours, same scale.")
+    looking_at = subject.current()
+    if looking_at is None:
+        frame.show_notes()
+        gallery.choose_first()
+        return
+    opened = frame.open_classifier()
+    if opened is None:
+        return
+    kind = frame.choice("compare", list(KINDS), "models", what="comparison")
+    st.segmented_control(
+        "What to compare",
+        list(KINDS),
+        format_func=KINDS.__getitem__,
+        required=True,
+        **frame.widget("compare", kind),
+    )
+    frame.show_notes()
+    compare = {"models": _models, "layers": _layers_and_methods, "genera": _genera}[str(kind)]
+    with st.spinner("Comparing …"):
+        compare(opened, looking_at)
+
+
+# --- Models -------------------------------------------------------------------------------------------------
+
+
+def _models(opened: "Classifier", looking_at: Subject) -> None:
+    at_hand = frame.checkpoints()
+    if len(at_hand) < 2:
+        st.info(
+            "There is only one trained network on this machine. Put more checkpoint folders into assets/models to "
+            "see them side by side."
+        )
+    classifiers = [frame.classifier(folder) for folder in at_hand.values()]
+    predictions = [answers.predict(each, looking_at) for each in classifiers]
+    genus = _genus(answers.predict(opened, looking_at))
+    explanations = [answers.explain(each, looking_at, genus, None, "gradcam") for each in classifiers]
+    cells = []
+    for name, each, prediction, explanation in zip(
+        at_hand, classifiers, predictions, explanations, strict=True
+    ):
+        says = "none of the nine" if prediction.unknown else prediction.genus
+        note = f"says {says}, {prediction.confidence:.0%} sure of {prediction.genus}"
+        cells.append(Cell(name, note, explanation.heatmaps[each.default_layer.name]))
+    st.caption(f"What speaks for *{genus}*, in each network's own deepest layer, with Grad-CAM.")
+    _show_grid(looking_at, [cells])
+    _tell(cells)
+
+
+def _genus(prediction: "Prediction") -> str:
+    genus = frame.choice("genus", GENERA, prediction.genus, what="genus")
+    st.selectbox("Genus to explain", GENERA, width=320, **frame.widget("genus", genus))
+    return str(genus)
+
+
+# --- Layers and methods -------------------------------------------------------------------------------------
+
+
+def _layers_and_methods(opened: "Classifier", looking_at: Subject) -> None:
+    from mushroom.gradcam import METHODS
+
+    genus = _genus(answers.predict(opened, looking_at))
+    quick = [key for key, method in METHODS.items() if not method.contrasts]
+    chosen = st.multiselect(
+        "Methods",
+        quick,
+        default=quick[:3],
+        format_func=lambda key: METHODS[key].title,
+        key="compared_methods",
+        persist_state="session",
+    )
+    if not chosen:
+        st.info("Choose at least one method.")
+        return
+    rows = []
+    for method in chosen:
+        if METHODS[method].needs == "masked scores":
+            st.caption(f"{METHODS[method].title} looks at the photo hundreds of times: this takes a while.")
+        explanation = answers.explain(opened, looking_at, genus, None, method)
+        stages = [layer for layer in explanation.layers if layer.stage_end]
+        rows.append(
+            [
+                Cell(
+                    f"{METHODS[method].title}, {_numbered(layer, stages)}",
+                    layer.label,
+                    explanation.heatmaps[layer.name],
+                )
+                for layer in stages
+            ]
+        )
+    _show_grid(looking_at, rows)
+    st.markdown("**Between methods, in the last layer**")
+    _tell([row[-1] for row in rows])
+    st.markdown("**Between layers, by the first method**")
+    _tell(rows[0])
+
+
+def _numbered(layer: "Layer", stages: Sequence["Layer"]) -> str:
+    return f"stage {stages.index(layer) + 1} of {len(stages)}"
+
+
+# --- Genera -------------------------------------------------------------------------------------------------
+
+
+def _genera(opened: "Classifier", looking_at: Subject) -> None:
+    prediction = answers.predict(opened, looking_at)
+    ranked = sorted(GENERA, key=lambda genus: -prediction.probabilities[genus])
+    chosen = st.multiselect(
+        "Genera",
+        ranked,
+        default=ranked[:3],
+        format_func=lambda genus: f"{genus} · {prediction.probabilities[genus]:.0%}",
+        key=f"compared_genera:{looking_at.sha256}",
+    )
+    if not chosen:
+        st.info("Choose at least one genus.")
+        return
+    layer = _layer(opened)
+    explanations: list[Explanation] = [
+        answers.explain(opened, looking_at, genus, None, "gradcam") for genus in chosen
+    ]
+    cells = [
+        Cell(
+            explanation.genus,
+            f"{prediction.probabilities[explanation.genus]:.0%}"
+            + ("" if explanation.has_evidence[layer.name] else " · nothing speaks for it in this layer"),
+            explanation.heatmaps[layer.name],
+        )
+        for explanation in explanations
+    ]
+    _show_grid(looking_at, [cells])
+    _tell(cells)
+
+
+def _layer(opened: "Classifier") -> "Layer":
+    layers = {layer.name: layer for layer in opened.layers}
+    numbers = {name: number for number, name in enumerate(layers, start=1)}
+    name = str(frame.choice("layer", list(layers), opened.default_layer.name, what="layer"))
+    st.select_slider(
+        "Layer, from early to late",
+        list(layers),
+        format_func=lambda name: f"{numbers[name]} of {len(layers)}",
+        **frame.widget("layer", name),
+    )
+    st.caption(f"{layers[name].label[:1].upper()}{layers[name].label[1:]}, with Grad-CAM.")
+    return layers[name]
+
+
+# --- Showing ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One heatmap of a comparison, with what stands under it."""
+
+    title: str
+    note: str
+    heatmap: np.ndarray
+
+
+def _show_grid(looking_at: Subject, rows: Sequence[Sequence[Cell]]) -> None:
+    from mushroom import overlays
+
+    view = subject.view(looking_at)
+    colours = st.session_state.get("colours", overlays.DEFAULT_COLOURS)
+    with st.container(key="grid"):
+        for row in rows:
+            for start in range(0, len(row), CELLS_IN_A_ROW):
+                cells = row[start : start + CELLS_IN_A_ROW]
+                for column, cell in zip(st.columns(max(len(cells), 2)), cells, strict=False):
+                    with column:
+                        picture = overlays.overlay(view, cell.heatmap, overlays.DEFAULT_OPACITY, colours)
+                        st.image(pictures.jpeg(picture), width="stretch", alt=f"Heatmap: {cell.title}")
+                        st.html(f'<p class="cell"><b>{cell.title}</b><span>{cell.note}</span></p>')
+    st.caption("In each picture the hottest place counts as 1 and a place that does not speak for it as 0.")
+
+
+def _tell(cells: Sequence[Cell]) -> None:
+    """The sentences on what differs between the cells."""
+    for sentence in differences({cell.title: cell.heatmap for cell in cells}):
+        st.markdown(f"- {sentence}")
+
+
+# --- What differs -------------------------------------------------------------------------------------------
+
+
+def overlap(one: np.ndarray, other: np.ndarray) -> float:
+    """Shared part of the two heatmaps' hottest places: intersection over union, 0 to 1.
+
+    The heatmaps, (GRID_PX, GRID_PX), each give as many places: ``HOTTEST_SHARE`` of all.
+    """
+    count = round(HOTTEST_SHARE * one.size)
+    hottest = [
+        set(np.argsort(heatmap, axis=None, kind="stable")[-count:].tolist()) for heatmap in (one, other)
+    ]
+    return len(hottest[0] & hottest[1]) / len(hottest[0] | hottest[1])
+
+
+def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Spearman's rank correlation of two heatmaps of the same size, -1 to 1; ties share their mean rank."""
+    from scipy.stats import spearmanr
+
+    return float(spearmanr(one.ravel(), other.ravel()).statistic)
+
+
+def differences(heatmaps: Mapping[str, np.ndarray]) -> list[str]:
+    """Sentences on how far heatmaps (any sizes, in [0, 1], by title) agree, each with its two numbers.
+
+    Empty heatmaps are named and left out. With many pairs only the most and the least alike are told.
+    """
+    from mushroom import overlays
+
+    grids = {
+        title: overlays.upsample(heatmap, (GRID_PX, GRID_PX))
+        for title, heatmap in heatmaps.items()
+        if heatmap.any()
+    }
+    sentences = [
+        f"{title} has an empty heatmap: nothing to compare." for title in heatmaps if title not in grids
+    ]
+    pairs = [
+        (rank_correlation(grids[one], grids[other]), overlap(grids[one], grids[other]), one, other)
+        for one, other in itertools.combinations(grids, 2)
+    ]
+    # A heatmap that is the same everywhere ranks nothing.
+    pairs = sorted((pair for pair in pairs if np.isfinite(pair[0])), reverse=True)
+    if len(pairs) <= PAIRS_TOLD:
+        return sentences + [_sentence("", *pair) for pair in pairs]
+    return [*sentences, _sentence("Most alike: ", *pairs[0]), _sentence("Least alike: ", *pairs[-1])]
+
+
+def _sentence(start: str, correlation: float, shared: float, one: str, other: str) -> str:
+    if correlation >= 0.7:
+        alike = "rank the places of the photo much alike"
+    elif correlation >= 0.3:
+        alike = "rank the places of the photo somewhat alike"
+    elif correlation > -0.3:
+        alike = "rank the places of the photo each in its own way"
+    else:
+        alike = "rank the places of the photo nearly the other way round"
+    return (
+        f"{start}**{one}** and **{other}** {alike} (rank correlation {correlation:.2f}); of their hottest fifths "
+        f"{shared:.0%} is shared."
+    )

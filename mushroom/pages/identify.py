@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import streamlit as st
-from PIL import Image, ImageOps
+from PIL import Image
 from streamlit.delta_generator import DeltaGenerator
 
 from mushroom.genera import GENERA, GENUS_BY_NAME, SAFETY
-from mushroom.pages import answers, frame, pictures, subject
+from mushroom.pages import answers, frame, gallery, pictures, subject
 from mushroom.pages.pictures import Rectangle
 from mushroom.pages.subject import Subject
 
@@ -36,9 +36,6 @@ CONTRASTIVE = "contrastive"
 
 COVERED_PARTS = ("The hottest part", "A rectangle of your own")
 
-CARD_PX = 136
-"""Width of a drawing or example on the first page."""
-
 FRAME_PX = 200
 """Longest side of a picture in the film strip, for screens that are twice as fine."""
 
@@ -52,15 +49,28 @@ STYLE = """
 .eyebrow { font-size: .78rem; letter-spacing: .08em; text-transform: uppercase; opacity: .7; margin: 0; }
 .answer { margin: .1rem 0 0; font-family: "Source Serif", "Source Serif 4", Georgia, serif; font-size: 2.7rem;
   line-height: 1.1; }
-.sure { margin: .5rem 0 0; font-size: 1.05rem; line-height: 1.5; max-width: 44rem; }
+.sure { margin: .5rem 0 0; font-size: 1.05rem; line-height: 1.5; max-width: 46rem; }
 .scale { display: flex; align-items: center; gap: .6rem; font-size: .8rem; opacity: .85; margin: 0; }
 .scale i { flex: 1; height: .5rem; border-radius: 1rem; }
 .refused { margin: 0; font-size: .92rem; padding: .5rem .8rem; border-radius: .5rem;
   background: color-mix(in srgb, #c0392b 12%, transparent); border-left: 4px solid #c0392b; overflow-wrap: anywhere; }
-.marks { margin: 0; padding-left: 1.1rem; line-height: 1.55; }
+[data-testid="stFileUploaderDropzone"] { border-style: dashed; border-width: 1.5px; }
 .st-key-picture img { max-height: 34rem; object-fit: contain; border-radius: .7rem; }
-.st-key-drawings img, .st-key-examples img { border-radius: .6rem; aspect-ratio: 1; object-fit: cover; }
 @media (max-width: 640px) { .answer { font-size: 2rem; } }
+</style>
+"""
+
+WELCOME_STYLE = """
+<style>
+.st-key-door [data-testid="stFileUploaderDropzone"] { min-height: 9rem; justify-content: center; }
+</style>
+"""
+
+ANSWER_STYLE = """
+<style>
+/* Once there is an answer the door steps back: its label is left to screen readers. */
+.st-key-door [data-testid="stWidgetLabel"] { position: absolute; clip-path: inset(50%); height: 1px; overflow: hidden; }
+.st-key-door [data-testid="stFileUploaderDropzone"] { padding-block: .35rem; min-height: 0; }
 </style>
 """
 
@@ -74,6 +84,7 @@ def render() -> None:
     frame.show_notes()
     table: Sequence[Subject] = st.session_state.get("table", ())
     if looking_at is not None:
+        st.html(ANSWER_STYLE)
         _answer(looking_at)
     elif len(table) > 1:
         _table(table)
@@ -84,7 +95,8 @@ def render() -> None:
                 "Give a photo. A neural network names one of nine genera, says how sure it is, and shows which "
                 "parts of the photo made it think so.",
             )
-        _welcome()
+        st.html(WELCOME_STYLE)
+        gallery.show(_start_over)
         _warm_up()
 
 
@@ -92,20 +104,22 @@ def render() -> None:
 
 
 def _door() -> None:
-    files = st.file_uploader(
-        f"Drop one photo or many ({PHOTO_TYPES})",
-        accept_multiple_files=True,
-        key="uploads",
-        on_change=_mark,
-        args=("uploads_changed",),
-    )
-    camera = st.expander(
-        "Take a photo with the camera", icon=":material/photo_camera:", key="camera_panel", on_change="rerun"
-    )
+    with st.container(horizontal=True, vertical_alignment="bottom", key="door"):
+        files = st.file_uploader(
+            f"Drop one photo or many ({PHOTO_TYPES})",
+            accept_multiple_files=True,
+            key="uploads",
+            on_change=_mark,
+            args=("uploads_changed",),
+        )
+        camera = st.popover("Camera", icon=":material/photo_camera:", key="camera_panel", on_change="rerun")
     snapshot = None
     if camera.open:
         # The browser asks for the camera as soon as this is drawn: only where the visitor opened it.
-        snapshot = camera.camera_input("Camera", key="camera", on_change=_mark, args=("snapshot_changed",))
+        with camera:
+            snapshot = st.camera_input(
+                "Take a photo", key="camera", on_change=_mark, args=("snapshot_changed",)
+            )
     if st.session_state.pop("uploads_changed", False) and files:
         _take(files)
     if st.session_state.pop("snapshot_changed", False) and snapshot is not None:
@@ -135,55 +149,6 @@ def _start_over() -> None:
 
 
 # --- Welcome ------------------------------------------------------------------------------------------------
-
-
-def _welcome() -> None:
-    if drawings := subject.drawings():
-        st.subheader("No photo at hand?", anchor=False)
-        st.caption("Drawings that this project made. Press one to see what the network sees in it.")
-        with st.container(horizontal=True, gap="medium", key="drawings"):
-            for name, path in drawings.items():
-                title = name.replace("_", " ")
-                with st.container(width=CARD_PX, gap="xsmall"):
-                    st.image(str(path), width="stretch", alt=f"Drawing: {title}")
-                    st.button(
-                        title, key=f"open:{name}", width="stretch", on_click=_open_drawing, args=(name,)
-                    )
-    if photos := subject.test_genera():
-        st.subheader("Photos it has never seen", anchor=False)
-        st.caption("One of each genus from the test split. The page Browse has them all.")
-        first_of_genus = {genus: photo for photo, genus in reversed(photos.items())}
-        with st.container(horizontal=True, gap="medium", key="examples"):
-            for genus in GENERA:
-                if photo := first_of_genus.get(genus):
-                    path = str(subject.test_photo_path(photo))
-                    with st.container(width=CARD_PX, gap="xsmall"):
-                        st.image(_thumbnail(path), width="stretch", alt=f"Photo of the genus {genus}")
-                        st.button(
-                            f"*{genus}*",
-                            key=f"open:{photo}",
-                            width="stretch",
-                            on_click=_open_photo,
-                            args=(photo,),
-                        )
-
-
-def _open_drawing(name: str) -> None:
-    _start_over()
-    subject.show_drawing(name)
-
-
-def _open_photo(photo: str) -> None:
-    _start_over()
-    subject.show_test_photo(photo)
-
-
-@st.cache_data(max_entries=64, show_spinner=False)
-def _thumbnail(path: str) -> bytes:
-    """A square thumbnail of a photo on this machine, as JPEG; never of a visitor's own."""
-    from mushroom.photos import read_photo_file
-
-    return pictures.jpeg(ImageOps.fit(read_photo_file(Path(path)), (2 * CARD_PX, 2 * CARD_PX)))
 
 
 def _warm_up() -> None:
@@ -328,9 +293,9 @@ def _explained(opened: "Classifier", looking_at: Subject) -> "tuple[Image.Image,
 
 def _way_back() -> None:
     if len(table := st.session_state.get("table", ())) > 1 and st.session_state.get("upload") is not None:
-        st.button(f"All {len(table)} photos", icon=":material/arrow_back:", on_click=_close)
+        st.button(f"All {len(table)} photos", icon=":material/arrow_back:", type="tertiary", on_click=_close)
     else:
-        st.button("Another photo", icon=":material/arrow_back:", on_click=_close)
+        st.button("Start again", icon=":material/arrow_back:", type="tertiary", on_click=_close)
 
 
 def _close() -> None:
