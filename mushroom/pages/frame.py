@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
 PREPARED_VARIABLE = "MUSHROOM_PREPARED"
-PREPARED_DEFAULT = REPOSITORY / "data"
+PREPARED_DEFAULT = REPOSITORY / "data" / "prepared"
 """The folder that ``train.py prepare`` wrote: the app takes the test split's photos from it."""
 
 CLASSIFIERS_KEPT = 3

@@ -1,0 +1,364 @@
+"""Numbers become plotly figures: one function a figure, and beside each how to read it, in one line.
+
+Figures have transparent paper and no colours of text or grid: whoever shows them brings the theme, light or dark.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from mushroom.genera import GENERA
+from mushroom.metrics import SPLITS
+
+ACCENT = "#2E8B62"
+"""Green, for what is meant; readable on light and on dark."""
+
+QUIET = "#9AA39C"
+SECOND = "#D9822B"
+"""Orange, where two things are compared with each other: apart from the green for colour-blind readers too."""
+
+SPLIT_COLOURS = dict(zip(SPLITS, (ACCENT, SECOND, "#4C78A8"), strict=True))
+EVEN_SCALE = "Viridis"
+
+BAR_PX = 30
+MARGIN = {"l": 8, "r": 8, "t": 8, "b": 8}
+CLICK_PX = 34
+"""Size of the invisible markers that catch clicks on a cell of the confusion matrix."""
+
+HOW_TO_READ = {
+    "genus_bars": "The longer the bar, the surer the network is of that genus; the nine add up to 100 %.",
+    "confusion_matrix": (
+        "A row is what the photos show, a column what the network answered: right answers lie on the diagonal. "
+        "Click a cell to see its photos."
+    ),
+    "reliability": (
+        "On the dotted line the network is right exactly as often as it says it is sure; below the line it is "
+        "too sure of itself."
+    ),
+    "training_curves": (
+        "Left to right is training time. Where the validation line stops following the training line, the network "
+        "learns the photos by heart."
+    ),
+    "photos_per_genus": "The shorter the bar, the fewer photos the network could learn this genus from.",
+    "faithfulness": (
+        "The higher, the more the network's answer hangs on the places that the heatmap calls important; crossed "
+        "out is what looks the same when the learned head is shuffled."
+    ),
+}
+
+
+def genus_bars(probabilities: Mapping[str, float], shown: str) -> go.Figure:
+    """Nine bars, the most probable on top and highlighted; the genus whose heatmap is ``shown`` has an outline."""
+    ranked = sorted(probabilities, key=lambda genus: probabilities[genus])
+    values = [100 * probabilities[genus] for genus in ranked]
+    figure = go.Figure(
+        go.Bar(
+            x=values,
+            y=ranked,
+            orientation="h",
+            marker={
+                "color": [ACCENT if genus == ranked[-1] else QUIET for genus in ranked],
+                "line": {"color": SECOND, "width": [3 if genus == shown else 0 for genus in ranked]},
+            },
+            text=[percent(value) for value in values],
+            textposition="outside",
+            cliponaxis=False,
+            hovertemplate="%{y}: %{x:.1f} %<extra></extra>",
+            # A click must not fade the other bars: it chooses a heatmap, not a part of the data.
+            selected={"marker": {"opacity": 1}},
+            unselected={"marker": {"opacity": 1}},
+        )
+    )
+    figure.update_xaxes(range=[0, 112], visible=False, fixedrange=True)
+    figure.update_yaxes(fixedrange=True, ticksuffix="  ")
+    return _laid_out(figure, BAR_PX * len(ranked) + 16, bargap=0.35)
+
+
+def bars_before_after(before: Mapping[str, float], after: Mapping[str, float]) -> go.Figure:
+    """Two bars a genus: how sure the network was of the whole photo, and how sure with a part covered."""
+    ranked = sorted(before, key=lambda genus: before[genus])
+    figure = go.Figure()
+    for name, values, colour in (("part covered", after, SECOND), ("whole photo", before, ACCENT)):
+        figure.add_bar(
+            x=[100 * values[genus] for genus in ranked],
+            y=ranked,
+            orientation="h",
+            name=name,
+            marker_color=colour,
+            text=[percent(100 * values[genus]) for genus in ranked],
+            textposition="outside",
+            cliponaxis=False,
+            hovertemplate=f"%{{y}}, {name}: %{{x:.1f}} %<extra></extra>",
+        )
+    figure.update_xaxes(range=[0, 112], visible=False, fixedrange=True)
+    figure.update_yaxes(fixedrange=True, ticksuffix="  ")
+    return _laid_out(figure, 1.35 * BAR_PX * len(ranked) + 40, bargap=0.25, legend_traceorder="reversed")
+
+
+def confusion_matrix(confusion: Sequence[Sequence[int]], genera: Sequence[str] = GENERA) -> go.Figure:
+    """Photos by true genus (rows) and predicted genus (columns); colour is the share of the row.
+
+    The second trace lies unseen over the cells and takes the clicks: ``customdata`` of its points is
+    [true genus, predicted genus].
+    """
+    shares = [[count / max(sum(row), 1) for count in row] for row in confusion]
+    figure = go.Figure(
+        go.Heatmap(
+            z=shares,
+            x=list(genera),
+            y=list(genera),
+            text=[[str(count) if count else "" for count in row] for row in confusion],
+            texttemplate="%{text}",
+            colorscale=EVEN_SCALE,
+            zmin=0,
+            zmax=1,
+            xgap=2,
+            ygap=2,
+            showscale=False,
+            hoverinfo="skip",
+        )
+    )
+    cells = [(true, predicted) for true in genera for predicted in genera]
+    counts = [count for row in confusion for count in row]
+    figure.add_scatter(
+        x=[predicted for _, predicted in cells],
+        y=[true for true, _ in cells],
+        customdata=[list(cell) for cell in cells],
+        mode="markers",
+        marker={"size": CLICK_PX, "symbol": "square", "opacity": 0},
+        selected={"marker": {"opacity": 0}},
+        unselected={"marker": {"opacity": 0}},
+        text=[
+            f"{count} photos of {true} answered {predicted}"
+            for (true, predicted), count in zip(cells, counts, strict=True)
+        ],
+        hovertemplate="%{text}<extra></extra>",
+        showlegend=False,
+    )
+    figure.update_yaxes(
+        autorange="reversed", title="true genus", fixedrange=True, showgrid=False, zeroline=False
+    )
+    figure.update_xaxes(
+        title="predicted genus", tickangle=-45, fixedrange=True, showgrid=False, zeroline=False
+    )
+    return _laid_out(figure, 480)
+
+
+def reliability(before: Sequence[Mapping[str, float]], after: Sequence[Mapping[str, float]]) -> go.Figure:
+    """Accuracy against confidence, in percent, of the bins of ``metrics.reliability`` before and after calibration."""
+    figure = go.Figure()
+    figure.add_scatter(
+        x=[0, 100],
+        y=[0, 100],
+        mode="lines",
+        line={"dash": "dot", "color": QUIET},
+        name="perfect",
+        hoverinfo="skip",
+    )
+    for name, bins, colour in (("before", before, SECOND), ("after calibration", after, ACCENT)):
+        figure.add_scatter(
+            x=[100 * group["confidence"] for group in bins],
+            y=[100 * group["accuracy"] for group in bins],
+            mode="lines+markers",
+            name=name,
+            line={"color": colour},
+            marker={"size": [6 + min(group["count"], 400) ** 0.5 for group in bins]},
+            customdata=[group["count"] for group in bins],
+            hovertemplate="%{x:.0f} % sure, %{y:.0f} % right, %{customdata} photos<extra>"
+            + name
+            + "</extra>",
+        )
+    figure.update_xaxes(title="how sure, %", range=[0, 104], fixedrange=True)
+    figure.update_yaxes(title="how often right, %", range=[0, 106], fixedrange=True)
+    return _laid_out(figure, 420)
+
+
+def training_curves(history: Sequence[Mapping[str, Any]]) -> go.Figure:
+    """Loss and accuracy of training and validation by epoch, from the rows of ``history.csv``; phases are marked."""
+    epochs = [int(row["epoch"]) for row in history]
+    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.08)
+    for row, (measure, factor) in enumerate((("loss", 1), ("accuracy", 100)), start=1):
+        for split, colour in (("train", QUIET), ("validation", ACCENT)):
+            figure.add_scatter(
+                x=epochs,
+                y=[factor * float(entry[f"{split}_{measure}"]) for entry in history],
+                mode="lines+markers",
+                name=split,
+                legendgroup=split,
+                showlegend=row == 1,
+                line={"color": colour},
+                hovertemplate=f"epoch %{{x}}: %{{y:.3g}}<extra>{split} {measure}</extra>",
+                row=row,
+                col=1,
+            )
+    for phase, start in _phase_starts(history).items():
+        figure.add_vline(x=start - 0.5, line={"dash": "dot", "color": QUIET})
+        figure.add_annotation(
+            x=start - 0.4, y=1, yref="y domain", xanchor="left", text=phase, showarrow=False
+        )
+    figure.update_yaxes(title="loss", row=1, col=1)
+    figure.update_yaxes(title="accuracy, %", row=2, col=1)
+    figure.update_xaxes(title="epoch", row=2, col=1)
+    return _laid_out(figure, 480)
+
+
+def _phase_starts(history: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    starts: dict[str, int] = {}
+    for row in history:
+        starts.setdefault(str(row["phase"]), int(row["epoch"]))
+    return starts
+
+
+def photos_per_genus(counts: Mapping[str, Mapping[str, int]]) -> go.Figure:
+    """Photos of each genus, stacked by split; ``counts`` by split and genus."""
+    figure = go.Figure()
+    for split, colour in SPLIT_COLOURS.items():
+        by_genus = counts.get(split, {})
+        figure.add_bar(
+            x=[by_genus.get(genus, 0) for genus in GENERA],
+            y=list(GENERA),
+            orientation="h",
+            name=split,
+            marker_color=colour,
+            hovertemplate=f"%{{x}} photos of %{{y}}<extra>{split}</extra>",
+        )
+    figure.update_yaxes(autorange="reversed", fixedrange=True, ticksuffix="  ")
+    figure.update_xaxes(title="photos", fixedrange=True)
+    return _laid_out(figure, BAR_PX * len(GENERA) + 110, barmode="stack", legend_traceorder="normal")
+
+
+def faithfulness(
+    rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str], changed_below: float
+) -> go.Figure:
+    """Insertion minus deletion by layer (columns, early to late) and method (rows), from the report's table.
+
+    ``titles`` names the methods for people. A cell is crossed out where the heatmap is not about the genus: its
+    rank correlation with that of a shuffled head is not ``changed_below``.
+    """
+    layers = list(dict.fromkeys(row["layer"] for row in rows))
+    methods = [method for method in titles if any(row["method"] == method for row in rows)]
+    by_cell = {(row["method"], row["layer"]): row for row in rows}
+    values = [[_gain(by_cell.get((method, layer))) for layer in layers] for method in methods]
+    crossed = [
+        ["✕" if _unchanged(by_cell.get((method, layer)), changed_below) else "" for layer in layers]
+        for method in methods
+    ]
+    text = [
+        [
+            f"{value:.2f}{' ' + cross if cross else ''}" if value is not None else ""
+            for value, cross in zip(*pair, strict=True)
+        ]
+        for pair in zip(values, crossed, strict=True)
+    ]
+    figure = go.Figure(
+        go.Heatmap(
+            z=values,
+            x=layers,
+            y=[titles[method] for method in methods],
+            text=text,
+            texttemplate="%{text}",
+            colorscale=EVEN_SCALE,
+            xgap=2,
+            ygap=2,
+            showscale=False,
+            hovertemplate="%{y} at %{x}: %{z:.3f}<extra></extra>",
+        )
+    )
+    figure.update_yaxes(autorange="reversed", fixedrange=True, showgrid=False)
+    figure.update_xaxes(title="layer, early to late", fixedrange=True, showgrid=False)
+    return _laid_out(figure, 40 * len(methods) + 90)
+
+
+def _gain(row: Mapping[str, Any] | None) -> float | None:
+    return None if row is None else row["insertion"] - row["deletion"]
+
+
+def _unchanged(row: Mapping[str, Any] | None, changed_below: float) -> bool:
+    correlation = None if row is None else row["randomisation_correlation"]
+    return correlation is None or correlation >= changed_below
+
+
+def percent(value: float) -> str:
+    """A percentage for people: whole, but for what is not quite nothing or not quite all."""
+    if 0 < value < 0.5:
+        return "<1 %"
+    if 99.5 <= value < 100:
+        return ">99 %"
+    return f"{value:.0f} %"
+
+
+# --- In words, for who does not see the figure --------------------------------------------------------------
+
+
+def describe_confusion(confusion: Sequence[Sequence[int]], genera: Sequence[str] = GENERA) -> str:
+    """The confusion matrix in one or two sentences: how many are right, and the most frequent mistakes."""
+    total = sum(map(sum, confusion))
+    right = sum(confusion[i][i] for i in range(len(genera)))
+    mistakes = sorted(
+        (
+            (count, genera[i], genera[j])
+            for i, row in enumerate(confusion)
+            for j, count in enumerate(row)
+            if i != j and count
+        ),
+        key=lambda mistake: -mistake[0],
+    )
+    most = ", ".join(f"{true} taken for {predicted} ({count})" for count, true, predicted in mistakes[:3])
+    return f"{right} of {total} photos are answered right." + (
+        f" The most frequent mistakes: {most}." if most else ""
+    )
+
+
+def describe_reliability(before: Sequence[Mapping[str, float]], after: Sequence[Mapping[str, float]]) -> str:
+    """The reliability diagram in words: its fullest bin, before and after calibration."""
+
+    def fullest(bins: Sequence[Mapping[str, float]]) -> str:
+        group = max(bins, key=lambda group: group["count"])
+        return (
+            f"of {group['count']:.0f} photos it was {group['confidence']:.0%} sure of on average, it was right on "
+            f"{group['accuracy']:.0%}"
+        )
+
+    return f"Before calibration: {fullest(before)}. After: {fullest(after)}."
+
+
+def describe_training(history: Sequence[Mapping[str, Any]]) -> str:
+    """Training curves in words: how many epochs of which phases, and where the validation accuracy ended up."""
+    phases = ", ".join(f"{phase} from epoch {start}" for phase, start in _phase_starts(history).items())
+    best = max(history, key=lambda row: float(row["validation_accuracy"]))
+    return (
+        f"{len(history)} epochs ({phases}). The highest validation accuracy is "
+        f"{float(best['validation_accuracy']):.1%}, in epoch {best['epoch']}."
+    )
+
+
+def describe_photos(counts: Mapping[str, Mapping[str, int]]) -> str:
+    """Photos per genus in words."""
+    totals = {genus: sum(by_genus.get(genus, 0) for by_genus in counts.values()) for genus in GENERA}
+    return "Photos of each genus: " + ", ".join(f"{genus} {count}" for genus, count in totals.items()) + "."
+
+
+def describe_faithfulness(rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str]) -> str:
+    """The faithfulness table in words: the cells with the highest and the lowest value."""
+    best = max(rows, key=lambda row: row["insertion"] - row["deletion"])
+    worst = min(rows, key=lambda row: row["insertion"] - row["deletion"])
+    return (
+        f"The highest value, {best['insertion'] - best['deletion']:.2f}, has {titles[best['method']]} at "
+        f"{best['layer']}; the lowest, {worst['insertion'] - worst['deletion']:.2f}, {titles[worst['method']]} at "
+        f"{worst['layer']}."
+    )
+
+
+def _laid_out(figure: go.Figure, height_px: float, **layout: Any) -> go.Figure:
+    figure.update_layout(
+        height=height_px,
+        margin=MARGIN,
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        dragmode=False,
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0},
+        **layout,
+    )
+    return figure
