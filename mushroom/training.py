@@ -31,7 +31,7 @@ from torchvision.transforms.v2 import functional as pictures
 from tqdm import tqdm
 
 from mushroom.genera import GENERA
-from mushroom.metrics import macro_f1
+from mushroom.metrics import SUPPORTED_PHOTOS, macro_f1
 from mushroom.model import (
     CheckpointError,
     GenusNet,
@@ -64,9 +64,6 @@ HISTORY_COLUMNS = (
 BACKGROUND = len(GENERA)
 """The label of a background photo: a tenth class whose logit is fixed at zero, so that nine are still nine."""
 
-SCORED_PHOTOS = 5
-"""A genus with fewer validation photos does not decide when to stop: one photo would move the mean by far."""
-
 WARMUP_SHARE = 0.08
 MAX_GRADIENT_NORM = 5.0
 MIXUP_ALPHA = 0.2
@@ -91,7 +88,9 @@ class TrainingPhotos:
 class AugmentedViews(Dataset):
     """Normalised, augmented views (3, train_px, train_px); the view depends on seed, view and photo alone."""
 
-    def __init__(self, photos: TrainingPhotos, recipe: Recipe, config: ModelConfig, seed: int, view: int) -> None:
+    def __init__(
+        self, photos: TrainingPhotos, recipe: Recipe, config: ModelConfig, seed: int, view: int
+    ) -> None:
         self.photos = photos
         self.augment = AUGMENTATIONS[recipe.augmentation](recipe.train_px)
         self.normalise = to_normalised(config.mean, config.std)
@@ -152,7 +151,9 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     start = run.load_state() if resume else 0
     if not resume and (out / STATE_FOLDER / "state.json").exists():
-        raise TrainingError(f"{out} already holds a training run: add --resume to go on with it, or choose another.")
+        raise TrainingError(
+            f"{out} already holds a training run: add --resume to go on with it, or choose another."
+        )
     try:
         for stage in _stages(recipe):
             run.train_stage(stage, start)
@@ -378,7 +379,9 @@ class _Run:
         loader = self.accelerator.prepare(
             DataLoader(source, batch_size=self.recipe.batch, num_workers=self.workers)
         )
-        bar = tqdm(loader, desc=title, unit="batch", disable=not self.accelerator.is_main_process, leave=False)
+        bar = tqdm(
+            loader, desc=title, unit="batch", disable=not self.accelerator.is_main_process, leave=False
+        )
         answers = []
         for images, _ in bar:
             with self.accelerator.autocast():
@@ -552,7 +555,7 @@ def make_optimizer(model: GenusNet, phase: Phase, recipe: Recipe) -> torch.optim
 
 
 def cosine_factor(step: int, total: int) -> float:
-    """Share of the peak learning rate at ``step`` of ``total``: a short linear rise, then half a cosine to zero."""
+    """Share of the peak learning rate at ``step`` of ``total``: a short rise, then half a cosine to zero."""
     rise = max(1, int(total * WARMUP_SHARE))
     if step < rise:
         return (step + 1) / rise
@@ -584,15 +587,20 @@ def epoch_length(labels: np.ndarray, recipe: Recipe) -> int:
 
 
 def scored_genera(labels: np.ndarray) -> list[int]:
-    """Class indices with enough validation photos to decide by; all that occur where none has."""
+    """Class indices with enough validation photos to decide by; all that occur where none has.
+
+    Of a genus with a handful of photos, one alone would move the mean F1 by far, and choose the epoch by chance.
+    """
     counts = np.bincount(labels)
-    enough = [int(index) for index in np.flatnonzero(counts >= SCORED_PHOTOS)]
+    enough = [int(index) for index in np.flatnonzero(counts >= SUPPORTED_PHOTOS)]
     return enough or [int(index) for index in np.flatnonzero(counts)]
 
 
 def write_history(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """``history.csv``, a row an epoch, whole or not at all."""
-    lines = [",".join(HISTORY_COLUMNS)] + [",".join(str(row[name]) for name in HISTORY_COLUMNS) for row in rows]
+    lines = [",".join(HISTORY_COLUMNS)] + [
+        ",".join(str(row[name]) for name in HISTORY_COLUMNS) for row in rows
+    ]
     write_text(path, "\n".join(lines) + "\n")
 
 
