@@ -320,14 +320,26 @@ def _layer_module(backbone: nn.Module, name: str) -> nn.Module:
     return modules[name]
 
 
-def _gradients(scores: Tensor, trace: _Trace, *, keep_graph: bool = False) -> dict[str, Tensor]:
-    """Gradient of the sum of ``scores`` by each feature map; zeros where a feature map has no say in it."""
+def _gradients(weights: Tensor, trace: _Trace, *, keep_graph: bool = False) -> dict[str, Tensor]:
+    """Gradient of the logits' sum, weighted by ``weights`` (B, K), by each feature map; zeros where one has
+    no say in it.
+    """
     maps = list(trace.feature_maps.values())
-    found = torch.autograd.grad(scores.sum(), maps, retain_graph=keep_graph, allow_unused=True)
+    # A weighted sum would have to join the graph, which can't grow where the caller forbids gradients.
+    with torch.inference_mode(False):
+        found = torch.autograd.grad(
+            trace.logits, maps, weights.to(trace.logits.dtype), retain_graph=keep_graph, allow_unused=True
+        )
     return {
         name: torch.zeros_like(feature_map) if gradient is None else gradient
         for (name, feature_map), gradient in zip(trace.feature_maps.items(), found, strict=True)
     }
+
+
+def _logit_weights(classes: Tensor, others: Tensor | None, count: int) -> Tensor:
+    """Int (B, count): 1 for each target and -1 for the class it is contrasted with."""
+    weights = functional.one_hot(classes, count)
+    return weights if others is None else weights - functional.one_hot(others, count)
 
 
 # --- Methods: feature map (B, C, h, w) and what else they need, to evidence (B, h, w) -----------------------
@@ -517,10 +529,7 @@ def heatmaps(
 
     needed: dict[str, Tensor] = {}
     if chosen.needs == "gradient":
-        scores = trace.logits.gather(1, classes[:, None])
-        if others is not None:
-            scores = scores - trace.logits.gather(1, others[:, None])
-        needed = _gradients(scores, trace)
+        needed = _gradients(_logit_weights(classes, others, logits.shape[1]), trace)
     elif chosen.needs == "masked scores":
         every = _every_masked_logits(model, images, trace)
         needed = {name: values[torch.arange(len(classes)), :, classes] for name, values in every.items()}
@@ -545,8 +554,8 @@ def heatmaps_of_every_class(
 
     needed: dict[str, Tensor] = {}
     if chosen.needs == "gradient":
-        scores = trace.logits[0] if others is None else trace.logits[0] - trace.logits[0, others]
-        by_class = [_gradients(scores[k], trace, keep_graph=k < count - 1) for k in range(count)]
+        weights = _logit_weights(classes, others, count)
+        by_class = [_gradients(weights[k : k + 1], trace, keep_graph=k < count - 1) for k in range(count)]
         needed = {name: torch.cat([found[name] for found in by_class]) for name in trace.feature_maps}
     elif chosen.needs == "masked scores":
         needed = {name: values[0].T for name, values in _every_masked_logits(model, image, trace).items()}
