@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 from mushroom import metrics
@@ -17,7 +16,7 @@ from mushroom.faithfulness import faithfulness_table
 from mushroom.hub import model_card
 from mushroom.metrics import KNOWN, Predictions
 from mushroom.model import write_config, write_text
-from mushroom.photos import read_photo_file, to_tensor
+from mushroom.photos import read_photo_file
 
 PREDICTIONS_FILE = "predictions.csv"
 REPORT_FILE = "report.json"
@@ -28,11 +27,11 @@ FAITHFULNESS_SEED = 0
 
 
 def evaluate(checkpoint: Path, prepared: Prepared, *, faithfulness: bool = False) -> dict[str, Any]:
-    """Predict every prepared photo and write ``predictions.csv``, ``report.json``, ``config.json``, ``README.md``.
+    """Predict every prepared photo and write predictions, report, config and model card; returns the report.
 
-    Temperature and unknown threshold are fitted on the validation split and stored in the config. The report is
-    computed from ``predictions.csv`` as written, so that the file alone reproduces it. Faithfulness of heatmaps
-    is measured when asked for, and otherwise kept from the last report of the same weights.
+    Temperature and unknown threshold are fitted on the validation split and stored in the config. The report
+    is computed from ``predictions.csv`` as written, so that the file alone reproduces it. Faithfulness of
+    heatmaps is measured when asked for, and otherwise kept from the last report of the same weights.
     """
     classifier = Classifier.load(checkpoint)
     text = metrics.predictions_csv(predict_prepared(classifier, prepared))
@@ -81,16 +80,18 @@ def predict_prepared(classifier: Classifier, prepared: Prepared) -> Predictions:
 
 
 def measure_faithfulness(classifier: Classifier, prepared: Prepared) -> dict[str, Any]:
-    """The method x layer table over a seeded sample of the test split, for the genus the network predicts."""
+    """The method x layer table over a seeded sample of the test split, for the genus the network predicts.
+
+    In the form that ``report.json`` holds: ``sample`` photos, ``seed``, what ``faithfulness_table`` gives.
+    """
     test = prepared.manifest[prepared.manifest.split == "test"]
-    sample = test.sample(min(FAITHFULNESS_SAMPLE, len(test)), random_state=FAITHFULNESS_SEED).sort_values("photo")
+    sample = test.sample(min(FAITHFULNESS_SAMPLE, len(test)), random_state=FAITHFULNESS_SEED).sort_values(
+        "photo"
+    )
     photos = [read_photo_file(prepared.photo_path(row)) for row in sample.to_dict("records")]
-    return measure_faithfulness_of(classifier, photos)
-
-
-def measure_faithfulness_of(classifier: Classifier, photos: Sequence[Image.Image]) -> dict[str, Any]:
-    """The method x layer table for these photos, in the form that ``report.json`` holds."""
-    raise NotImplementedError
+    layers = classifier.choose_layers("stages")
+    table = faithfulness_table(classifier.model, classifier.to_images(photos), layers, seed=FAITHFULNESS_SEED)
+    return {"sample": len(photos), "seed": FAITHFULNESS_SEED, **table}
 
 
 def _kept(checkpoint: Path, weights_sha256: str) -> dict[str, Any]:
