@@ -61,9 +61,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     commands = parser.add_subparsers(required=True, metavar="prepare | train | evaluate | publish")
 
     command = commands.add_parser("prepare", help="photos in genus folders become a manifest with a leak-free split")
-    command.add_argument(
-        "source", help="folder of genus folders, kaggle:OWNER/DATASET, or hf://datasets/OWNER/NAME"
-    )
+    command.add_argument("source", help="folder of genus folders, kaggle:OWNER/DATASET, or hf://datasets/OWNER/NAME")
     command.add_argument("--out", type=Path, required=True, help="folder for manifest.csv and its kin")
     command.add_argument(
         "--background",

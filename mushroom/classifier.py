@@ -137,9 +137,7 @@ class Classifier:
     def read_logits(self, logits: np.ndarray) -> list[Prediction]:
         """What logits (n, 9) say with this checkpoint's temperature and unknown threshold."""
         threshold = self.config.unknown_threshold
-        answers = zip(
-            logits, probabilities(logits, self.config.temperature), unknown_score(logits), strict=True
-        )
+        answers = zip(logits, probabilities(logits, self.config.temperature), unknown_score(logits), strict=True)
         return [
             Prediction(
                 genus=GENERA[int(probability.argmax())],
@@ -185,6 +183,11 @@ class Classifier:
         found = gradcam.heatmaps_of_every_class(self.model, self.to_images([photo]), names, method)
         return {explanation.genus: explanation for explanation in self._explanations(found, chosen, method)}
 
+    def channels(self, photo: Image.Image, genus: str) -> gradcam.Channels:
+        """Grad-CAM for ``genus`` at the last stage, taken apart into what it adds up."""
+        last = [layer for layer in self.layers if layer.stage_end][-1]
+        return gradcam.channels(self.model, self.to_images([photo]), last.name, class_index(genus))
+
     def cover(self, photo: Image.Image, mask: np.ndarray) -> Prediction:
         """The answer for ``photo`` with the part where ``mask``, bool (height, width), is true blurred away."""
         images = self.to_images([photo])
@@ -206,12 +209,10 @@ class Classifier:
         if layers == "stages":
             return tuple(layer for layer in self.layers if layer.stage_end or layer == self.default_layer)
         wanted = [layers] if isinstance(layers, str) else list(layers)
-        known = {layer.name for layer in self.layers}
+        known = [layer.name for layer in self.layers]
         for name in wanted:
             if name not in known:
-                raise ExplanationError(
-                    f"There is no layer {name!r}: choose stages, all, or from {', '.join(l.name for l in self.layers)}."
-                )
+                raise ExplanationError(f"There is no layer {name!r}: choose stages, all, or from {', '.join(known)}.")
         return tuple(layer for layer in self.layers if layer.name in wanted)
 
     def _explanations(self, found: LayerHeatmaps, chosen: tuple[Layer, ...], method: str) -> list[Explanation]:

@@ -266,7 +266,9 @@ def group_near_duplicates(photos: pd.DataFrame, label: str) -> tuple[list[str], 
     return [photos.sha256.iloc[index][:12] for index in roots], notes
 
 
-def split_groups(photos: pd.DataFrame, stratum: str, seed: int, shares: Mapping[str, float] = GENUS_SHARES) -> list[str]:
+def split_groups(
+    photos: pd.DataFrame, stratum: str, seed: int, shares: Mapping[str, float] = GENUS_SHARES
+) -> list[str]:
     """The split of each photo: ``shares`` of each ``stratum``'s photos, whole groups, the same for the same seed.
 
     Each group goes where its stratum lacks most; at the start, and so for a genus of two or three photos, in
@@ -351,9 +353,7 @@ def _with_known_columns(root: Path, listed: pd.DataFrame, names: Sequence[str]) 
     return listed.merge(known.drop_duplicates("photo")[["photo", *names]], on="photo", how="left").fillna("")
 
 
-def _scan(
-    root: Path, listed: pd.DataFrame, title: str, progress: bool
-) -> tuple[pd.DataFrame, list[dict[str, str]]]:
+def _scan(root: Path, listed: pd.DataFrame, title: str, progress: bool) -> tuple[pd.DataFrame, list[dict[str, str]]]:
     """``listed`` with size, hash and perceptual hash of each readable photo; the others, with reasons."""
     paths = [root / photo for photo in listed.photo]
     with ThreadPoolExecutor(os.cpu_count()) as pool:

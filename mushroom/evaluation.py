@@ -15,12 +15,8 @@ from mushroom.dataset import Prepared
 from mushroom.faithfulness import faithfulness_table
 from mushroom.hub import model_card
 from mushroom.metrics import KNOWN, Predictions
-from mushroom.model import write_config, write_text
+from mushroom.model import CARD_FILE, PREDICTIONS_FILE, REPORT_FILE, write_config, write_text
 from mushroom.photos import read_photo_file
-
-PREDICTIONS_FILE = "predictions.csv"
-REPORT_FILE = "report.json"
-CARD_FILE = "README.md"
 
 FAITHFULNESS_SAMPLE = 64
 FAITHFULNESS_SEED = 0
@@ -49,6 +45,7 @@ def evaluate(checkpoint: Path, prepared: Prepared, *, faithfulness: bool = False
         report["faithfulness"] = measure_faithfulness(Classifier.load(checkpoint), prepared)
     else:
         report |= _kept(checkpoint, classifier.weights_sha256)
+    report["data_fingerprint"] = prepared.fingerprint
     report["weights_sha256"] = classifier.weights_sha256
     write_text(checkpoint / REPORT_FILE, json.dumps(report, indent=1) + "\n")
     write_text(checkpoint / CARD_FILE, model_card(config, report, classifier.parameter_count))
@@ -85,9 +82,7 @@ def measure_faithfulness(classifier: Classifier, prepared: Prepared) -> dict[str
     In the form that ``report.json`` holds: ``sample`` photos, ``seed``, what ``faithfulness_table`` gives.
     """
     test = prepared.manifest[prepared.manifest.split == "test"]
-    sample = test.sample(min(FAITHFULNESS_SAMPLE, len(test)), random_state=FAITHFULNESS_SEED).sort_values(
-        "photo"
-    )
+    sample = test.sample(min(FAITHFULNESS_SAMPLE, len(test)), random_state=FAITHFULNESS_SEED).sort_values("photo")
     photos = [read_photo_file(prepared.photo_path(row)) for row in sample.to_dict("records")]
     layers = classifier.choose_layers("stages")
     table = faithfulness_table(classifier.model, classifier.to_images(photos), layers, seed=FAITHFULNESS_SEED)

@@ -33,12 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--genus", help="genus to explain; the predicted one otherwise")
     parser.add_argument("--against", metavar="GENUS", help="explain one genus against this other one")
     parser.add_argument("--method", help=f"one of {', '.join(METHODS)}; gradcam otherwise")
-    parser.add_argument(
-        "--layers", nargs="+", default=["stages"], metavar="LAYER", help="stages, all, or layer names"
-    )
-    parser.add_argument(
-        "--faithfulness", action="store_true", help="also measure whether the hot places matter"
-    )
+    parser.add_argument("--layers", nargs="+", default=["stages"], metavar="LAYER", help="stages, all, or layer names")
+    parser.add_argument("--faithfulness", action="store_true", help="also measure whether the hot places matter")
 
 
 def run(args: argparse.Namespace) -> int:

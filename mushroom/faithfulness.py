@@ -131,9 +131,7 @@ def _patch_ranks(maps: Tensor) -> Tensor:
 # --- Average drop and increase ------------------------------------------------------------------------------
 
 
-def confidence_change(
-    model: nn.Module, images: Tensor, targets: Tensor, maps: Tensor
-) -> tuple[Tensor, Tensor]:
+def confidence_change(model: nn.Module, images: Tensor, targets: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
     """What showing only the hot places does to the confidence: relative drop (B,) in [0, 1], increased bool
     (B,).
 

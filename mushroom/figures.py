@@ -137,12 +137,8 @@ def confusion_matrix(confusion: Sequence[Sequence[int]], genera: Sequence[str] =
         hovertemplate="%{text}<extra></extra>",
         showlegend=False,
     )
-    figure.update_yaxes(
-        autorange="reversed", title="true genus", fixedrange=True, showgrid=False, zeroline=False
-    )
-    figure.update_xaxes(
-        title="predicted genus", tickangle=-45, fixedrange=True, showgrid=False, zeroline=False
-    )
+    figure.update_yaxes(autorange="reversed", title="true genus", fixedrange=True, showgrid=False, zeroline=False)
+    figure.update_xaxes(title="predicted genus", tickangle=-45, fixedrange=True, showgrid=False, zeroline=False)
     return _laid_out(figure, 480)
 
 
@@ -166,9 +162,7 @@ def reliability(before: Sequence[Mapping[str, float]], after: Sequence[Mapping[s
             line={"color": colour},
             marker={"size": [6 + min(group["count"], 400) ** 0.5 for group in bins]},
             customdata=[group["count"] for group in bins],
-            hovertemplate="%{x:.0f} % sure, %{y:.0f} % right, %{customdata} photos<extra>"
-            + name
-            + "</extra>",
+            hovertemplate="%{x:.0f} % sure, %{y:.0f} % right, %{customdata} photos<extra>" + name + "</extra>",
         )
     figure.update_xaxes(title="how sure, %", range=[0, 104], fixedrange=True)
     figure.update_yaxes(title="how often right, %", range=[0, 106], fixedrange=True)
@@ -195,9 +189,7 @@ def training_curves(history: Sequence[Mapping[str, Any]]) -> go.Figure:
             )
     for phase, start in _phase_starts(history).items():
         figure.add_vline(x=start - 0.5, line={"dash": "dot", "color": QUIET})
-        figure.add_annotation(
-            x=start - 0.4, y=1, yref="y domain", xanchor="left", text=phase, showarrow=False
-        )
+        figure.add_annotation(x=start - 0.4, y=1, yref="y domain", xanchor="left", text=phase, showarrow=False)
     figure.update_yaxes(title="loss", row=1, col=1)
     figure.update_yaxes(title="accuracy, %", row=2, col=1)
     figure.update_xaxes(title="epoch", row=2, col=1)
@@ -229,9 +221,7 @@ def photos_per_genus(counts: Mapping[str, Mapping[str, int]]) -> go.Figure:
     return _laid_out(figure, BAR_PX * len(GENERA) + 110, barmode="stack", legend_traceorder="normal")
 
 
-def faithfulness(
-    rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str], changed_below: float
-) -> go.Figure:
+def faithfulness(rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str], changed_below: float) -> go.Figure:
     """Insertion minus deletion by layer (columns, early to late) and method (rows), from the report's table.
 
     ``titles`` names the methods for people. A cell is crossed out where the heatmap is not about the genus: its
@@ -306,9 +296,7 @@ def describe_confusion(confusion: Sequence[Sequence[int]], genera: Sequence[str]
         key=lambda mistake: -mistake[0],
     )
     most = ", ".join(f"{true} taken for {predicted} ({count})" for count, true, predicted in mistakes[:3])
-    return f"{right} of {total} photos are answered right." + (
-        f" The most frequent mistakes: {most}." if most else ""
-    )
+    return f"{right} of {total} photos are answered right." + (f" The most frequent mistakes: {most}." if most else "")
 
 
 def describe_reliability(before: Sequence[Mapping[str, float]], after: Sequence[Mapping[str, float]]) -> str:

@@ -131,8 +131,8 @@ NINE: tuple[Genus, ...] = (
         ),
         (
             "Red webcaps (*Cortinarius*, section *Dermocybe*): rusty spores and a cobweb; some are deadly.",
-            "Chanterelles (*Cantharellus*) and the jack-o'-lanterns (*Omphalotus*, poisonous): ridges or gills that run "
-            "far down the stem.",
+            "Chanterelles (*Cantharellus*) and the poisonous jack-o'-lanterns (*Omphalotus*): ridges or gills that "
+            "run far down the stem.",
             "Poisonous small *Entoloma* and *Inocybe* species in the same meadows.",
         ),
         _sources("Hygrocybe"),

@@ -161,9 +161,7 @@ def _find_layers(backbone: nn.Module, input_px: int) -> tuple[Layer, ...]:
     if not ends:
         blocks = [call for call in mapped if _follows_convolution(call, calls)]
         ends = [
-            call
-            for index, call in enumerate(blocks)
-            if call is blocks[-1] or _size(call) != _size(blocks[index + 1])
+            call for index, call in enumerate(blocks) if call is blocks[-1] or _size(call) != _size(blocks[index + 1])
         ]
     if not ends:
         raise ExplanationError("This network has no two-dimensional feature maps to take a heatmap from.")
@@ -237,9 +235,7 @@ def _channels(call: _Call) -> int:
     return call.output.shape[1]
 
 
-def _describe(
-    chosen: Sequence[_Call], ends: Sequence[_Call], last_convolution: _Call | None
-) -> Iterator[Layer]:
+def _describe(chosen: Sequence[_Call], ends: Sequence[_Call], last_convolution: _Call | None) -> Iterator[Layer]:
     stage, last_stage = 0, max(len(ends) - 1, 1)
     for call in chosen:
         # What comes after the last stage's end still belongs to the last stage.
@@ -460,15 +456,9 @@ METHODS: Mapping[str, Method] = {
         "Like Grad-CAM, but better at showing several mushrooms in one photo.",
     ),
     "hirescam": Method("HiResCAM", hires_cam, "Only places that themselves raised this genus's score."),
-    "xgradcam": Method(
-        "XGrad-CAM", xgrad_cam, "Like Grad-CAM, but places where a pattern is strong count for more."
-    ),
-    "layercam": Method(
-        "LayerCAM", layer_cam, "Fine detail: every place judged by itself, also in early layers."
-    ),
-    "eigencam": Method(
-        "Eigen-CAM", eigen_cam, "What stands out to the network, whatever the genus.", needs="nothing"
-    ),
+    "xgradcam": Method("XGrad-CAM", xgrad_cam, "Like Grad-CAM, but places where a pattern is strong count for more."),
+    "layercam": Method("LayerCAM", layer_cam, "Fine detail: every place judged by itself, also in early layers."),
+    "eigencam": Method("Eigen-CAM", eigen_cam, "What stands out to the network, whatever the genus.", needs="nothing"),
     "scorecam": Method(
         "Score-CAM",
         score_cam,
@@ -584,9 +574,7 @@ def _finished(
         for name, feature_map in trace.feature_maps.items():
             values = feature_map.detach()
             if name in needed:
-                evidence = method.evidence(
-                    values.expand(len(classes), -1, -1, -1), needed[name].to(values.dtype)
-                )
+                evidence = method.evidence(values.expand(len(classes), -1, -1, -1), needed[name].to(values.dtype))
             else:
                 evidence = method.evidence(values).expand(len(classes), -1, -1)
             maps[name], has_evidence[name] = normalise(evidence)
@@ -630,7 +618,32 @@ def _others(given: int | Sequence[int] | Tensor | None, logits: Tensor, classes:
         return logits.scatter(1, classes[:, None], -torch.inf).argmax(1)
     others = _class_indices(given, logits, "contrasted")
     if (others == classes).any():
-        raise ExplanationError(
-            "A genus can't be contrasted with itself: choose another one to argue against."
-        )
+        raise ExplanationError("A genus can't be contrasted with itself: choose another one to argue against.")
     return others
+
+
+# --- Inside one heatmap -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Channels:
+    """What Grad-CAM adds up: ``feature_map`` (C, h, w), each channel's ``weights`` (C,), and their ``heatmap``
+    (h, w)."""
+
+    feature_map: Tensor
+    weights: Tensor
+    heatmap: Tensor
+
+
+def channels(model: nn.Module, image: Tensor, layer: str, target: int) -> Channels:
+    """Grad-CAM of one ``image`` (1, 3, h, w) for class ``target`` at ``layer``, taken apart to be shown.
+
+    Raises ExplanationError as ``heatmaps`` does.
+    """
+    _checked(model, image, [layer], "gradcam", None)
+    trace = _forward(model, image, [layer], with_graph=True)
+    classes = _class_indices(target, trace.logits.detach(), "target")
+    gradient = _gradients(trace.logits.gather(1, classes[:, None]), trace)[layer]
+    feature_map = trace.feature_maps[layer].detach().float()
+    heatmap, _ = normalise(grad_cam(feature_map, gradient.float()))
+    return Channels(feature_map[0], gradient.float().mean((2, 3))[0], heatmap[0])

@@ -158,7 +158,7 @@ def macro_f1(labels: np.ndarray, predicted: np.ndarray, classes: Sequence[int] |
 
 
 def reliability(probability: np.ndarray, labels: np.ndarray) -> list[dict[str, float | int]]:
-    """Bins of equal width over the confidence in [0, 1]: bounds, mean confidence, accuracy, count; empty ones left out."""
+    """Bins of equal width over the confidence: bounds, mean confidence, accuracy, count; empty ones left out."""
     confidence = probability.max(axis=1)
     right = probability.argmax(axis=1) == labels
     bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)

@@ -28,6 +28,10 @@ from mushroom.genera import GENERA
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
+HISTORY_FILE = "history.csv"
+PREDICTIONS_FILE = "predictions.csv"
+REPORT_FILE = "report.json"
+CARD_FILE = "README.md"
 
 MAX_WEIGHTS_BYTES = 2 * 1024**3
 MAX_CONFIG_BYTES = 1024**2
@@ -336,9 +340,7 @@ def read_config(folder: Path) -> ModelConfig:
             genera=tuple(str(genus) for genus in values["genera"]),
             temperature=_number(values["temperature"], 1e-3, 1e3, float),
             unknown_threshold=(
-                None
-                if values["unknown_threshold"] is None
-                else _number(values["unknown_threshold"], -1e6, 1e6, float)
+                None if values["unknown_threshold"] is None else _number(values["unknown_threshold"], -1e6, 1e6, float)
             ),
             recipe=dict(values["recipe"]),
             data_fingerprint=str(values["data_fingerprint"]),

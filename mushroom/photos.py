@@ -29,7 +29,9 @@ MAX_SIDE_PX = 1600
 
 MAX_ASPECT = 20
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", *(("HEIF", "AVIF") if HEIF else ("AVIF",)))
-PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".heic", ".heif", ".avif"})
+PHOTO_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".heic", ".heif", ".avif"}
+)
 
 NOT_A_PHOTO = "This file is not a photo that can be read here: use JPEG, PNG, WebP, HEIC, TIFF, BMP or GIF."
 TRUNCATED = "This photo is damaged or cut off: save or send it again."

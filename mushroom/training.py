@@ -33,6 +33,7 @@ from tqdm import tqdm
 from mushroom.genera import GENERA
 from mushroom.metrics import SUPPORTED_PHOTOS, macro_f1
 from mushroom.model import (
+    HISTORY_FILE,
     CheckpointError,
     GenusNet,
     ModelConfig,
@@ -45,7 +46,6 @@ from mushroom.model import (
 from mushroom.photos import Preprocessing, read_photo_file, to_tensor
 from mushroom.recipes import AUGMENTATIONS, Phase, Recipe, to_normalised
 
-HISTORY_FILE = "history.csv"
 STATE_FOLDER = "training"
 """Inside the checkpoint folder while it is being trained: what resuming needs. Never published."""
 
@@ -88,9 +88,7 @@ class TrainingPhotos:
 class AugmentedViews(Dataset):
     """Normalised, augmented views (3, train_px, train_px); the view depends on seed, view and photo alone."""
 
-    def __init__(
-        self, photos: TrainingPhotos, recipe: Recipe, config: ModelConfig, seed: int, view: int
-    ) -> None:
+    def __init__(self, photos: TrainingPhotos, recipe: Recipe, config: ModelConfig, seed: int, view: int) -> None:
         self.photos = photos
         self.augment = AUGMENTATIONS[recipe.augmentation](recipe.train_px)
         self.normalise = to_normalised(config.mean, config.std)
@@ -151,9 +149,7 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     start = run.load_state() if resume else 0
     if not resume and (out / STATE_FOLDER / "state.json").exists():
-        raise TrainingError(
-            f"{out} already holds a training run: add --resume to go on with it, or choose another."
-        )
+        raise TrainingError(f"{out} already holds a training run: add --resume to go on with it, or choose another.")
     try:
         for stage in _stages(recipe):
             run.train_stage(stage, start)
@@ -265,9 +261,7 @@ class _Run:
             else:
                 source = AugmentedViews(self.training, self.recipe, self.config, self.seed, epoch)
             loader = self._loader(source, epoch, workers=0 if frozen else self.workers)
-            rate, loss, accuracy = self._train_epoch(
-                stage, phase, epoch, prepared, optimizer, average, loader, frozen
-            )
+            rate, loss, accuracy = self._train_epoch(stage, phase, epoch, prepared, optimizer, average, loader, frozen)
             validated = self.model if average is None else average.module
             logits = self._head_logits(checked) if frozen else self._logits(validated)
             self._record(epoch, phase, validated, logits, rate, loss, accuracy, time.perf_counter() - began)
@@ -376,12 +370,8 @@ class _Run:
     @torch.inference_mode()
     def _through(self, network: nn.Module, source: Dataset, title: str) -> torch.Tensor:
         """What ``network`` answers for every picture of ``source``, in order, on the CPU."""
-        loader = self.accelerator.prepare(
-            DataLoader(source, batch_size=self.recipe.batch, num_workers=self.workers)
-        )
-        bar = tqdm(
-            loader, desc=title, unit="batch", disable=not self.accelerator.is_main_process, leave=False
-        )
+        loader = self.accelerator.prepare(DataLoader(source, batch_size=self.recipe.batch, num_workers=self.workers))
+        bar = tqdm(loader, desc=title, unit="batch", disable=not self.accelerator.is_main_process, leave=False)
         answers = []
         for images, _ in bar:
             with self.accelerator.autocast():
@@ -598,9 +588,7 @@ def scored_genera(labels: np.ndarray) -> list[int]:
 
 def write_history(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """``history.csv``, a row an epoch, whole or not at all."""
-    lines = [",".join(HISTORY_COLUMNS)] + [
-        ",".join(str(row[name]) for name in HISTORY_COLUMNS) for row in rows
-    ]
+    lines = [",".join(HISTORY_COLUMNS)] + [",".join(str(row[name]) for name in HISTORY_COLUMNS) for row in rows]
     write_text(path, "\n".join(lines) + "\n")
 
 

@@ -180,7 +180,6 @@ def test_genus_folders_may_lie_one_folder_down_and_in_any_capitals(photos: Path,
     assert any("no photos of Suillus" in note for note in prepared.notes)
 
 
-
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [

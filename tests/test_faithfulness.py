@@ -88,9 +88,7 @@ def test_a_curve_starts_with_the_photo_and_ends_without_it_or_the_other_way_roun
     blurred = net(blur(photo)).softmax(1)[0, 0]
     assert len(deletion) == len(insertion) == STEPS + 1
     torch.testing.assert_close(torch.stack([deletion[0], deletion[-1]]), torch.tensor([sigmoid(4), 0.5]))
-    torch.testing.assert_close(
-        torch.stack([insertion[0], insertion[-1]]), torch.tensor([blurred, sigmoid(4)])
-    )
+    torch.testing.assert_close(torch.stack([insertion[0], insertion[-1]]), torch.tensor([blurred, sigmoid(4)]))
 
 
 def test_inserting_the_cap_first_makes_the_confidence_rise_at_once() -> None:
@@ -287,9 +285,7 @@ def test_the_seed_decides_how_a_head_is_shuffled(model: GenusNet) -> None:
 def test_another_head_changes_heatmaps_that_ask_for_the_genus_and_not_eigen_cam(model: GenusNet) -> None:
     shuffled = shuffled_head(model, seed=0)
     for method, changes in (("layercam", True), ("eigencam", False)):
-        one, other = (
-            heatmaps(net, photos(1), ["blocks.2"], 3, method).maps["blocks.2"] for net in (model, shuffled)
-        )
+        one, other = (heatmaps(net, photos(1), ["blocks.2"], 3, method).maps["blocks.2"] for net in (model, shuffled))
         correlation = rank_correlation(one, other)
         assert correlation is not None
         assert (correlation < 0.99) is changes
@@ -344,9 +340,7 @@ def test_the_table_is_the_same_every_time(model: GenusNet) -> None:
 def test_the_tables_rows_are_averages_over_photos(model: GenusNet) -> None:
     layers = two_layers(model)[1:]
     both = faithfulness_table(model, photos(2), layers, methods=["layercam"])["rows"][0]
-    singles = [
-        faithfulness_table(model, photo[None], layers, methods=["layercam"])["rows"][0] for photo in photos(2)
-    ]
+    singles = [faithfulness_table(model, photo[None], layers, methods=["layercam"])["rows"][0] for photo in photos(2)]
     for name in ("deletion", "insertion", "average_drop", "increase"):
         assert both[name] == pytest.approx(sum(row[name] for row in singles) / 2)
 

@@ -559,9 +559,7 @@ def watched(net: nn.Module, seen: Callable[[str, Tensor], None]) -> Iterator[Non
     def watching(name: str) -> Callable[..., None]:
         return lambda module, args, output: seen(name, output)
 
-    handles = [
-        module.register_forward_hook(watching(name), always_call=True) for name, module in net.named_modules()
-    ]
+    handles = [module.register_forward_hook(watching(name), always_call=True) for name, module in net.named_modules()]
     yield
     for handle in handles:
         handle.remove()
@@ -617,9 +615,7 @@ def test_eight_threads_on_one_network_get_what_one_gets() -> None:
     before = snapshot(net)
     names = layer_names(net)
     methods = [method for method in METHODS if method != "scorecam"]
-    questions = [
-        (photos(1, seed), names[seed % 3 :: 2], seed % 9, methods[seed % len(methods)]) for seed in range(48)
-    ]
+    questions = [(photos(1, seed), names[seed % 3 :: 2], seed % 9, methods[seed % len(methods)]) for seed in range(48)]
     expected = [heatmaps(net, *question).maps for question in questions]
     start = threading.Barrier(8)
 
@@ -717,6 +713,4 @@ def test_a_layer_that_the_network_has_but_does_not_run_is_named() -> None:
 def assert_same_maps(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
     assert list(found) == list(expected)
     for name, maps in found.items():
-        torch.testing.assert_close(
-            maps, expected[name], atol=1e-4, rtol=0, msg=lambda text, n=name: f"{n}: {text}"
-        )
+        torch.testing.assert_close(maps, expected[name], atol=1e-4, rtol=0, msg=lambda text, n=name: f"{n}: {text}")

@@ -137,9 +137,7 @@ def class_targets() -> list[Callable[..., Tensor]]:
         ("layercam", grad_cam_package.LayerCAM),
     ],
 )
-def test_methods_without_small_constants_match_pytorch_grad_cam(
-    network: str, method: str, peer: type
-) -> None:
+def test_methods_without_small_constants_match_pytorch_grad_cam(network: str, method: str, peer: type) -> None:
     assert_same_heatmaps(our_maps(network, method), from_grad_cam(peer, network, class_targets()))
 
 
@@ -161,9 +159,7 @@ def test_xgrad_cam_matches_pytorch_grad_cam(network: str) -> None:
 
 def test_the_contrastive_method_matches_pytorch_grad_cams_finer_cam(network: str) -> None:
     # With a single reference its average over references, weighted by probability, is this reference.
-    targets = [
-        FinerWeightedTarget(target, [other], alpha=1) for target, other in zip(TARGETS, AGAINST, strict=True)
-    ]
+    targets = [FinerWeightedTarget(target, [other], alpha=1) for target, other in zip(TARGETS, AGAINST, strict=True)]
     theirs = from_grad_cam(grad_cam_package.GradCAM, network, targets)
     assert_same_heatmaps(our_maps(network, "contrastive"), theirs)
 
@@ -196,9 +192,7 @@ def from_torch_cam(peer: type, network: str, names: Sequence[str], **options: fl
         return dict(zip(names, cam(TARGETS, scores, normalized=False, **options), strict=True))
 
 
-@pytest.mark.parametrize(
-    ("method", "peer"), [("gradcam", torch_cam.GradCAM), ("layercam", torch_cam.LayerCAM)]
-)
+@pytest.mark.parametrize(("method", "peer"), [("gradcam", torch_cam.GradCAM), ("layercam", torch_cam.LayerCAM)])
 def test_methods_without_small_constants_match_torch_cam(network: str, method: str, peer: type) -> None:
     assert_same_heatmaps(our_maps(network, method), from_torch_cam(peer, network, layer_names(network)))
 
@@ -253,8 +247,7 @@ def feature_maps(network: str, names: Sequence[str]) -> Evidence:
         return lambda module, args, output: found.update({name: output.clone()})
 
     handles = [
-        module.register_forward_hook(keeping(name))
-        for name, module in zip(names, modules(network, names), strict=True)
+        module.register_forward_hook(keeping(name)) for name, module in zip(names, modules(network, names), strict=True)
     ]
     with torch.no_grad():
         genus_net(network)(photos())
@@ -291,9 +284,7 @@ def test_score_cam_matches_pytorch_grad_cam(network: str) -> None:
     with grad_cam_package.ScoreCAM(genus_net(network), []) as cam:
         for name, values in thinned(network).items():
             masks = (enlarged(values) * MANY).numpy()
-            weights = torch.from_numpy(
-                cam.get_cam_weights(photos()[:1], None, class_targets()[:1], masks, None)
-            )
+            weights = torch.from_numpy(cam.get_cam_weights(photos()[:1], None, class_targets()[:1], masks, None))
             theirs[name] = torch.einsum("bc,bchw->bhw", weights.double(), values)
     assert_same_heatmaps(our_score_maps(network), theirs)
 

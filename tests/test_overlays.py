@@ -99,9 +99,7 @@ def test_a_film_strip_has_a_frame_for_each_layer_in_order() -> None:
     photo = Image.new("RGB", (400, 300), "black")
     heatmaps = {f"layer{n}": np.full((4, 4), n / 8) for n in range(8)}
     strip = film_strip(photo, heatmaps, opacity=1.0)
-    frames = [
-        strip.getpixel((12 + 100 + 212 * (n % 6), 12 + 75 + (n // 6) * (150 + 26 + 12))) for n in range(8)
-    ]
+    frames = [strip.getpixel((12 + 100 + 212 * (n % 6), 12 + 75 + (n // 6) * (150 + 26 + 12))) for n in range(8)]
     expected = [tuple(int(v) for v in colour_table("even")[round(n / 8 * 255)]) for n in range(8)]
     assert frames == expected
 

@@ -158,9 +158,7 @@ def test_a_loss_that_is_no_number_ends_with_a_sentence_and_keeps_the_checkpoint(
         torch.nn.init.constant_(model.head[1].weight, float("nan"))
 
     with pytest.raises(TrainingError, match="not a number any more in epoch 2"):
-        train(
-            small_model(), CONFIG, replace(SMALL, phases=(HEAD,)), known, known, tmp_path, after_epoch=poison
-        )
+        train(small_model(), CONFIG, replace(SMALL, phases=(HEAD,)), known, known, tmp_path, after_epoch=poison)
     load_checkpoint(tmp_path)
 
 

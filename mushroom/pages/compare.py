@@ -83,9 +83,7 @@ def _models(opened: "Classifier", looking_at: Subject) -> None:
     genus = _genus(answers.predict(opened, looking_at))
     explanations = [answers.explain(each, looking_at, genus, None, "gradcam") for each in classifiers]
     cells = []
-    for name, each, prediction, explanation in zip(
-        at_hand, classifiers, predictions, explanations, strict=True
-    ):
+    for name, each, prediction, explanation in zip(at_hand, classifiers, predictions, explanations, strict=True):
         says = "none of the nine" if prediction.unknown else prediction.genus
         note = f"says {says}, {prediction.confidence:.0%} sure of {prediction.genus}"
         cells.append(Cell(name, note, explanation.heatmaps[each.default_layer.name]))
@@ -163,9 +161,7 @@ def _genera(opened: "Classifier", looking_at: Subject) -> None:
         st.info("Choose at least one genus.")
         return
     layer = _layer(opened)
-    explanations: list[Explanation] = [
-        answers.explain(opened, looking_at, genus, None, "gradcam") for genus in chosen
-    ]
+    explanations: list[Explanation] = [answers.explain(opened, looking_at, genus, None, "gradcam") for genus in chosen]
     cells = [
         Cell(
             explanation.genus,
@@ -237,9 +233,7 @@ def overlap(one: np.ndarray, other: np.ndarray) -> float:
     The heatmaps, (GRID_PX, GRID_PX), each give as many places: ``HOTTEST_SHARE`` of all.
     """
     count = round(HOTTEST_SHARE * one.size)
-    hottest = [
-        set(np.argsort(heatmap, axis=None, kind="stable")[-count:].tolist()) for heatmap in (one, other)
-    ]
+    hottest = [set(np.argsort(heatmap, axis=None, kind="stable")[-count:].tolist()) for heatmap in (one, other)]
     return len(hottest[0] & hottest[1]) / len(hottest[0] | hottest[1])
 
 
@@ -258,13 +252,9 @@ def differences(heatmaps: Mapping[str, np.ndarray]) -> list[str]:
     from mushroom import overlays
 
     grids = {
-        title: overlays.upsample(heatmap, (GRID_PX, GRID_PX))
-        for title, heatmap in heatmaps.items()
-        if heatmap.any()
+        title: overlays.upsample(heatmap, (GRID_PX, GRID_PX)) for title, heatmap in heatmaps.items() if heatmap.any()
     }
-    sentences = [
-        f"{title} has an empty heatmap: nothing to compare." for title in heatmaps if title not in grids
-    ]
+    sentences = [f"{title} has an empty heatmap: nothing to compare." for title in heatmaps if title not in grids]
     pairs = [
         (rank_correlation(grids[one], grids[other]), overlap(grids[one], grids[other]), one, other)
         for one, other in itertools.combinations(grids, 2)

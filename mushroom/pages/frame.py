@@ -95,9 +95,7 @@ def go_to(page: str, **choices: str | None) -> None:
 
     Does not return: Streamlit ends the run.
     """
-    st.switch_page(
-        pages()[page], query_params={key: value for key, value in choices.items() if value is not None}
-    )
+    st.switch_page(pages()[page], query_params={key: value for key, value in choices.items() if value is not None})
 
 
 def begin(page: st.Page) -> None:
@@ -297,6 +295,12 @@ def prepared() -> "Prepared | None":
     folder = Path(os.environ.get(PREPARED_VARIABLE, PREPARED_DEFAULT))
     manifest = folder / "manifest.csv"
     return _prepared(folder, manifest.stat().st_mtime_ns) if manifest.is_file() else None
+
+
+def prepared_fingerprint() -> str | None:
+    """Fingerprint of the photos on this machine; None where there are none."""
+    found = prepared()
+    return found.fingerprint if found else None
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)

@@ -27,9 +27,7 @@ def show(on_open: Callable[[], None] = lambda: None) -> None:
         st.caption("Drawings that this project made. Press one to see what the network sees in it.")
         with st.container(horizontal=True, gap="medium", key="drawings"):
             for name, path in drawings.items():
-                _card(
-                    path.read_bytes(), name.replace("_", " "), "Drawing", name, subject.show_drawing, on_open
-                )
+                _card(path.read_bytes(), name.replace("_", " "), "Drawing", name, subject.show_drawing, on_open)
     if photos := subject.test_genera():
         st.subheader("Photos it has never seen", anchor=False)
         st.caption("One of each genus from the test split. The page Browse has them all.")
@@ -37,10 +35,8 @@ def show(on_open: Callable[[], None] = lambda: None) -> None:
         with st.container(horizontal=True, gap="medium", key="examples"):
             for genus in GENERA:
                 if photo := first_of_genus.get(genus):
-                    picture = _thumbnail(str(subject.test_photo_path(photo)))
-                    _card(
-                        picture, f"*{genus}*", "Photo of the genus", photo, subject.show_test_photo, on_open
-                    )
+                    picture = thumbnail(str(subject.test_photo_path(photo)))
+                    _card(picture, f"*{genus}*", "Photo of the genus", photo, subject.show_test_photo, on_open)
 
 
 def choose_first() -> None:
@@ -67,7 +63,7 @@ def _card(
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _thumbnail(path: str) -> bytes:
+def thumbnail(path: str) -> bytes:
     """A square thumbnail of a photo on this machine, as JPEG; never of a visitor's own."""
     from mushroom.photos import read_photo_file
 

@@ -117,9 +117,7 @@ def _door() -> None:
     if camera.open:
         # The browser asks for the camera as soon as this is drawn: only where the visitor opened it.
         with camera:
-            snapshot = st.camera_input(
-                "Take a photo", key="camera", on_change=_mark, args=("snapshot_changed",)
-            )
+            snapshot = st.camera_input("Take a photo", key="camera", on_change=_mark, args=("snapshot_changed",))
     if st.session_state.pop("uploads_changed", False) and files:
         _take(files)
     if st.session_state.pop("snapshot_changed", False) and snapshot is not None:
@@ -276,9 +274,7 @@ def _explained(opened: "Classifier", looking_at: Subject) -> "tuple[Image.Image,
     from mushroom.gradcam import METHODS
     from mushroom.photos import PhotoError
 
-    method = frame.choice(
-        "method", [key for key in METHODS if key != CONTRASTIVE], DEFAULT_METHOD, what="method"
-    )
+    method = frame.choice("method", [key for key in METHODS if key != CONTRASTIVE], DEFAULT_METHOD, what="method")
     try:
         view = subject.view(looking_at)
         explanation = answers.explain(opened, looking_at, None, None, str(method))
@@ -460,9 +456,7 @@ def chosen_layer(explanation: "Explanation") -> "Layer":
 
 
 def _called(looking_at: Subject) -> str:
-    return {"upload": "Your photo", "drawing": f"Drawing {looking_at.title}", "test": "Test photo"}[
-        looking_at.origin
-    ]
+    return {"upload": "Your photo", "drawing": f"Drawing {looking_at.title}", "test": "Test photo"}[looking_at.origin]
 
 
 def _scale(colours: str) -> None:
@@ -522,9 +516,7 @@ def _show_best(best: answers.MostFaithful) -> None:
     frame.choose("method", best.method)
 
 
-def _downloads(
-    looking_at: Subject, explanation: "Explanation", layer: "Layer", opacity: float, colours: str
-) -> None:
+def _downloads(looking_at: Subject, explanation: "Explanation", layer: "Layer", opacity: float, colours: str) -> None:
     """What is on the page, as files. Each is made when it is asked for."""
     stem = f"mushroom-{explanation.genus.lower()}-{explanation.method}"
     with st.popover("Download", icon=":material/download:"):
@@ -554,9 +546,7 @@ def _downloads(
         )
 
 
-def _overlay_png(
-    looking_at: Subject, explanation: "Explanation", layer: str, opacity: float, colours: str
-) -> bytes:
+def _overlay_png(looking_at: Subject, explanation: "Explanation", layer: str, opacity: float, colours: str) -> bytes:
     from mushroom import overlays
 
     return pictures.png(overlays.overlay(looking_at.read(), explanation.heatmaps[layer], opacity, colours))
@@ -565,12 +555,8 @@ def _overlay_png(
 def _strip_png(looking_at: Subject, explanation: "Explanation", opacity: float, colours: str) -> bytes:
     from mushroom import overlays
 
-    captions = {
-        layer.name: f"{number} {layer.label}" for number, layer in enumerate(explanation.layers, start=1)
-    }
-    return pictures.png(
-        overlays.film_strip(looking_at.read(), explanation.heatmaps, opacity, colours, captions)
-    )
+    captions = {layer.name: f"{number} {layer.label}" for number, layer in enumerate(explanation.layers, start=1)}
+    return pictures.png(overlays.film_strip(looking_at.read(), explanation.heatmaps, opacity, colours, captions))
 
 
 def explanation_json(looking_at: Subject, explanation: "Explanation") -> str:
@@ -616,9 +602,7 @@ def _frames(
                 caption=layer.label.split(": ")[-1]
                 if explanation.has_evidence[layer.name]
                 else "nothing speaks for it",
-                address=pictures.data_url(
-                    overlays.overlay(small, explanation.heatmaps[layer.name], opacity, colours)
-                ),
+                address=pictures.data_url(overlays.overlay(small, explanation.heatmaps[layer.name], opacity, colours)),
             )
             for number, layer in enumerate(explanation.layers, start=1)
         ]
@@ -649,9 +633,7 @@ def _panels(looking_at: Subject, view: Image.Image, explanation: "Explanation", 
             _field_marks(explanation.genus)
 
 
-def _why_not(
-    looking_at: Subject, view: Image.Image, explanation: "Explanation", opened: "Classifier"
-) -> None:
+def _why_not(looking_at: Subject, view: Image.Image, explanation: "Explanation", opened: "Classifier") -> None:
     from mushroom import overlays
 
     genus = explanation.genus
@@ -671,9 +653,7 @@ def _why_not(
         return
     layer = chosen_layer(explanation)
     colours = st.session_state.get("colours", overlays.DEFAULT_COLOURS)
-    for column, (one, other) in zip(
-        st.columns(2, gap="large"), ((genus, against), (against, genus)), strict=True
-    ):
+    for column, (one, other) in zip(st.columns(2, gap="large"), ((genus, against), (against, genus)), strict=True):
         contrast = answers.explain(opened, looking_at, one, other, CONTRASTIVE)
         with column:
             st.markdown(f"**Speaks for *{one}* rather than *{other}***")
@@ -690,9 +670,7 @@ def _why_not(
 def _cover(looking_at: Subject, view: Image.Image, explanation: "Explanation", opened: "Classifier") -> None:
     from mushroom import figures
 
-    st.caption(
-        "Blur a part of the photo and see whether the answer stays. True reasons are missed when covered."
-    )
+    st.caption("Blur a part of the photo and see whether the answer stays. True reasons are missed when covered.")
     part = st.segmented_control(
         "Cover",
         COVERED_PARTS,
@@ -706,9 +684,7 @@ def _cover(looking_at: Subject, view: Image.Image, explanation: "Explanation", o
         covered = _hottest(explanation, opened) if part == COVERED_PARTS[0] else _dragged(view)
     with right:
         if covered is None:
-            st.info(
-                "In this layer nothing speaks for the genus, so there is nothing hot to cover: choose another."
-            )
+            st.info("In this layer nothing speaks for the genus, so there is nothing hot to cover: choose another.")
             return
         name, mask = covered
         after = answers.cover(opened, looking_at, name, mask)
@@ -724,9 +700,7 @@ def _cover(looking_at: Subject, view: Image.Image, explanation: "Explanation", o
         if part == COVERED_PARTS[0]:
             hidden = mask(view)
             shown = np.where(hidden[..., None], np.asarray(view) // 4, np.asarray(view)).astype(np.uint8)
-            st.image(
-                pictures.jpeg(Image.fromarray(shown)), width="stretch", alt="The photo, the covered part dark"
-            )
+            st.image(pictures.jpeg(Image.fromarray(shown)), width="stretch", alt="The photo, the covered part dark")
 
 
 Masking = Callable[[Image.Image], np.ndarray]
@@ -734,9 +708,7 @@ Masking = Callable[[Image.Image], np.ndarray]
 
 def _hottest(explanation: "Explanation", opened: "Classifier") -> tuple[str, Masking] | None:
     layer = chosen_layer(explanation)
-    percent = st.slider(
-        "Cover the hottest part of the photo", 5, 60, 20, 5, format="%d %%", key="hottest_percent"
-    )
+    percent = st.slider("Cover the hottest part of the photo", 5, 60, 20, 5, format="%d %%", key="hottest_percent")
     if not explanation.has_evidence[layer.name]:
         return None
     heatmap = explanation.heatmaps[layer.name]

@@ -111,9 +111,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
 )
 
 
-def film_strip(
-    frames: Sequence[Frame], chosen: str, on_choose: Callable[[str], None], *, label: str, key: str
-) -> None:
+def film_strip(frames: Sequence[Frame], chosen: str, on_choose: Callable[[str], None], *, label: str, key: str) -> None:
     """A strip of pictures, one of them chosen by a click or the arrow keys; ``on_choose`` gets its name."""
     names = {frame.name for frame in frames}
 

@@ -163,9 +163,7 @@ def take(files: Sequence[UploadedFile]) -> tuple[list[Subject], list[Refusal]]:
                 if len(files) == 1:
                     st.session_state["view"] = (taken[0].sha256, shrunk(photo, VIEW_PX))
         if progress:
-            progress.progress(
-                (number + 1) / len(files), text=f"Reading your photos … {number + 1} of {len(files)}"
-            )
+            progress.progress((number + 1) / len(files), text=f"Reading your photos … {number + 1} of {len(files)}")
     if progress:
         progress.empty()
     return taken, refused
