@@ -295,11 +295,12 @@ def _capture(
 
         return hook
 
+    modules = _layer_modules(backbone, layers)
     handles = []
     try:
         with _hooks_lock:
-            for name in layers:
-                handles.append(_layer_module(backbone, name).register_forward_hook(capturing(name)))
+            for name, module in modules.items():
+                handles.append(module.register_forward_hook(capturing(name)))
         yield
     finally:
         with _hooks_lock:
@@ -307,13 +308,15 @@ def _capture(
                 handle.remove()
 
 
-def _layer_module(backbone: nn.Module, name: str) -> nn.Module:
+def _layer_modules(backbone: nn.Module, names: Sequence[str]) -> dict[str, nn.Module]:
+    # Walking all modules takes as long as a small block: once for all names.
     modules = dict(backbone.named_modules())
-    if not name or name not in modules:
-        near = difflib.get_close_matches(name, [other for other in modules if other], n=5, cutoff=0.4)
-        hint = f" Near it are: {', '.join(near)}." if near else ""
-        raise ExplanationError(f"This network has no layer {name!r}.{hint}")
-    return modules[name]
+    for name in names:
+        if not name or name not in modules:
+            near = difflib.get_close_matches(name, [other for other in modules if other], n=5, cutoff=0.4)
+            hint = f" Near it are: {', '.join(near)}." if near else ""
+            raise ExplanationError(f"This network has no layer {name!r}.{hint}")
+    return {name: modules[name] for name in names}
 
 
 def _gradients(weights: Tensor, trace: _Trace, *, keep_graph: bool = False) -> dict[str, Tensor]:
