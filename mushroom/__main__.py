@@ -12,7 +12,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m mushroom", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="predict | explain")
     for name, command in (("predict", predict_command), ("explain", explain_command)):
-        subparser = commands.add_parser(name, help=command.__doc__.splitlines()[0])
+        subparser = commands.add_parser(name, help=str(command.__doc__).splitlines()[0])
         command.add_arguments(subparser)
         subparser.set_defaults(run=command.run)
     args = parser.parse_args(arguments)

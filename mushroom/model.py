@@ -121,7 +121,7 @@ def create_backbone(name: str, *, pretrained: bool = False) -> nn.Module:
     if timm_name == STEM_NORM_RESNET:
         backbone = timm.create_model("resnetv2_50", num_classes=0)
         # timm's stem is one Sequential of conv and pool; the norm must sit between them.
-        stem = dict(backbone.stem.named_children())
+        stem = dict(backbone.get_submodule("stem").named_children())
         backbone.stem = nn.Sequential()
         for child, module in (("conv", stem["conv"]), ("norm", BatchNormAct2d(64)), ("pool", stem["pool"])):
             backbone.stem.add_module(child, module)
@@ -223,7 +223,7 @@ def load_backbone_weights(backbone: nn.Module, weights: Path | Mapping[str, torc
 
 def feature_count(backbone: nn.Module) -> int:
     """How many features the backbone gives for an image; some add a layer after their last feature map."""
-    return int(getattr(backbone, "head_hidden_size", None) or backbone.num_features)
+    return int(getattr(backbone, "head_hidden_size", None) or getattr(backbone, "num_features"))  # noqa: B009
 
 
 def build_head(features: int, widths: Sequence[int], dropouts: Sequence[float], classes: int) -> nn.Sequential:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -262,7 +262,7 @@ class _Run:
                 source = AugmentedViews(self.training, self.recipe, self.config, self.seed, epoch)
             loader = self._loader(source, epoch, workers=0 if frozen else self.workers)
             rate, loss, accuracy = self._train_epoch(stage, phase, epoch, prepared, optimizer, average, loader, frozen)
-            validated = self.model if average is None else average.module
+            validated = self.model if average is None else cast(GenusNet, average.module)
             logits = self._head_logits(checked) if frozen else self._logits(validated)
             self._record(epoch, phase, validated, logits, rate, loss, accuracy, time.perf_counter() - began)
             self._save_state(epoch, optimizer, average)

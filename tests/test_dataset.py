@@ -217,7 +217,7 @@ def test_no_network_ends_with_a_sentence(source: str, tmp_path: Path, monkeypatc
 
     monkeypatch.setattr("kagglehub.dataset_download", unreachable)
     monkeypatch.setattr("huggingface_hub.snapshot_download", unreachable)
-    with pytest.raises(DatasetError, match="can't be downloaded .* check the name, the network"):
+    with pytest.raises(DatasetError, match=r"can't be downloaded .* check the name, the network"):
         prepare(source, tmp_path / "out", progress=False)
 
 

@@ -1,9 +1,6 @@
 """Training on small synthetic photos: phases, cache, resuming, early stop, accidents, and the whole road."""
 
 import csv
-import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 

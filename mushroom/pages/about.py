@@ -117,8 +117,8 @@ def five_steps(photo: Image.Image, genus: str, input_px: int, found: "Channels")
         Step("What it sees", f"The photo becomes a square of {input_px} × {input_px} points.", shown),
         Step(
             "Patterns",
-            f"Stage by stage it looks for patterns: {count:,} of them in the end, each on a grid of {width} × {height}. "
-            f"This one, number {most + 1}, speaks most for {genus} here.",
+            f"Stage by stage it looks for patterns: {count:,} of them in the end, each on a grid of {width} × "
+            f"{height}. This one, number {most + 1}, speaks most for {genus} here.",
             _cells(maps[most]),
         ),
         Step(

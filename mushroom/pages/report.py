@@ -96,8 +96,9 @@ def _headline(scores: Mapping[str, Any]) -> None:
                 st.metric(label, value, help=explanation)
                 st.caption(note or " ")
     if scores["macro_f1_supported"] is not None:
+        supported = ", ".join(f"*{genus}*" for genus in scores["supported_genera"])
         st.markdown(
-            f"Over the genera with enough photos to measure ({', '.join(f'*{g}*' for g in scores['supported_genera'])}) "
+            f"Over the genera with enough photos to measure ({supported}) "
             f"the macro-F1 is **{scores['macro_f1_supported']:.2f}**. {scores['count']} photos in all."
         )
 

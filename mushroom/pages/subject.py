@@ -86,7 +86,7 @@ def current() -> Subject | None:
     from mushroom.photos import PhotoError
 
     drawing = frame.choice("drawing", list(drawings()), None, what="drawing")
-    photo = frame.choice("photo", test_genera(), None, what="test photo") if _wants_test_photo() else None
+    photo = frame.choice("photo", list(test_genera()), None, what="test photo") if _wants_test_photo() else None
     try:
         if photo is not None:
             return _from_file("test", photo, test_photo_path(photo), test_genera()[photo])

@@ -67,8 +67,10 @@ def start_app(log: Path, environment: dict[str, str]) -> tuple[subprocess.Popen[
     port = free_port()
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "streamlit", "run", "app.py"]
-            + ["--server.port", str(port), "--server.address", "127.0.0.1", "--server.headless", "true"],
+            [
+                *(sys.executable, "-m", "streamlit", "run", "app.py"),
+                *("--server.port", str(port), "--server.address", "127.0.0.1", "--server.headless", "true"),
+            ],
             cwd=REPOSITORY,
             stdout=output,
             stderr=subprocess.STDOUT,
