@@ -5,7 +5,6 @@ is loaded, and nothing here changes that.
 """
 
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,17 +15,12 @@ import torch
 from PIL import Image
 
 from mushroom import faithfulness, gradcam
+from mushroom.checkpoints import WEIGHTS_FILE, checkpoints_folder, list_checkpoints
 from mushroom.genera import GENERA
 from mushroom.gradcam import ExplanationError, Layer, LayerHeatmaps
 from mushroom.metrics import probabilities, unknown_score
-from mushroom.model import WEIGHTS_FILE, CheckpointError, GenusNet, ModelConfig, load_checkpoint
+from mushroom.model import CheckpointError, GenusNet, ModelConfig, load_checkpoint
 from mushroom.photos import Preprocessing, to_tensor
-
-DEFAULT_MODEL = "efficientnetv2_b0"
-"""The checkpoint that is used where none is named."""
-
-CHECKPOINTS_VARIABLE = "MUSHROOM_CHECKPOINTS"
-SHIPPED_CHECKPOINTS = Path(__file__).resolve().parent.parent / "assets" / "models"
 
 BATCH = 32
 
@@ -64,17 +58,6 @@ class Explanation:
     heatmaps: dict[str, np.ndarray]
     has_evidence: dict[str, bool]
     prediction: Prediction
-
-
-def checkpoints_folder() -> Path:
-    """Where checkpoint folders are looked for: those that ship, or ``MUSHROOM_CHECKPOINTS``."""
-    return Path(os.environ.get(CHECKPOINTS_VARIABLE, SHIPPED_CHECKPOINTS))
-
-
-def list_checkpoints() -> list[Path]:
-    """All checkpoint folders at hand, the default first, then by name."""
-    folders = sorted(path.parent for path in checkpoints_folder().glob(f"*/{WEIGHTS_FILE}"))
-    return sorted(folders, key=lambda folder: folder.name != DEFAULT_MODEL)
 
 
 class Classifier:

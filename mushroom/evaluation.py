@@ -10,12 +10,13 @@ import numpy as np
 from tqdm import tqdm
 
 from mushroom import metrics
+from mushroom.checkpoints import CARD_FILE, PREDICTIONS_FILE, REPORT_FILE
 from mushroom.classifier import Classifier
 from mushroom.dataset import Prepared
 from mushroom.faithfulness import faithfulness_table
 from mushroom.hub import model_card
 from mushroom.metrics import KNOWN, Predictions
-from mushroom.model import CARD_FILE, PREDICTIONS_FILE, REPORT_FILE, write_config, write_text
+from mushroom.model import write_config, write_text
 from mushroom.photos import read_photo_file
 
 FAITHFULNESS_SAMPLE = 64

@@ -24,14 +24,8 @@ from safetensors.torch import load_file, save_file
 from timm.layers import BatchNormAct2d
 from torch import nn
 
+from mushroom.checkpoints import CONFIG_FILE, WEIGHTS_FILE
 from mushroom.genera import GENERA
-
-WEIGHTS_FILE = "model.safetensors"
-CONFIG_FILE = "config.json"
-HISTORY_FILE = "history.csv"
-PREDICTIONS_FILE = "predictions.csv"
-REPORT_FILE = "report.json"
-CARD_FILE = "README.md"
 
 MAX_WEIGHTS_BYTES = 2 * 1024**3
 MAX_CONFIG_BYTES = 1024**2

@@ -30,10 +30,10 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset, WeightedRandomS
 from torchvision.transforms.v2 import functional as pictures
 from tqdm import tqdm
 
+from mushroom.checkpoints import HISTORY_FILE
 from mushroom.genera import GENERA
 from mushroom.metrics import SUPPORTED_PHOTOS, macro_f1
 from mushroom.model import (
-    HISTORY_FILE,
     CheckpointError,
     GenusNet,
     ModelConfig,

@@ -11,14 +11,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from mushroom.checkpoints import CONFIG_FILE, WEIGHTS_FILE
 from mushroom.genera import GENERA
 from mushroom.model import (
-    CONFIG_FILE,
     IMAGENET_MEAN,
     IMAGENET_STD,
     NOTEBOOK_HEAD_DROPOUTS,
     STEM_NORM_RESNET,
-    WEIGHTS_FILE,
     CheckpointError,
     ModelConfig,
     backbone_normalisation,

@@ -15,6 +15,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
+from mushroom.checkpoints import CARD_FILE, HISTORY_FILE, PREDICTIONS_FILE, REPORT_FILE
 from mushroom.pages.subject import Subject
 
 if TYPE_CHECKING:
@@ -119,8 +120,6 @@ def most_faithful(folder: Path) -> MostFaithful | None:
 
 def report(folder: Path) -> dict[str, Any]:
     """The checkpoint's report.json; empty where it has none or it can't be read."""
-    from mushroom.model import REPORT_FILE
-
     path = folder / REPORT_FILE
     return _report(path, path.stat().st_mtime_ns) if path.is_file() else {}
 
@@ -136,8 +135,6 @@ def _report(path: Path, changed_ns: int) -> dict[str, Any]:
 
 def history(folder: Path) -> list[dict[str, str]]:
     """The rows of the checkpoint's history.csv, values as text; empty where it has none."""
-    from mushroom.model import HISTORY_FILE
-
     path = folder / HISTORY_FILE
     if not path.is_file():
         return []
@@ -147,8 +144,6 @@ def history(folder: Path) -> list[dict[str, str]]:
 
 def model_card(folder: Path) -> str:
     """The checkpoint's model card as Markdown, without the Hub's front matter; empty where it has none."""
-    from mushroom.model import CARD_FILE
-
     path = folder / CARD_FILE
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     return text.split("---\n", 2)[-1].strip()
@@ -176,8 +171,6 @@ class TestAnswer:
 
 def test_answers(folder: Path) -> list[TestAnswer]:
     """The answers for all known photos of the test split; empty where predictions.csv is missing or damaged."""
-    from mushroom.model import PREDICTIONS_FILE
-
     path = folder / PREDICTIONS_FILE
     return _test_answers(folder, path.stat().st_mtime_ns) if path.is_file() else []
 
@@ -185,7 +178,6 @@ def test_answers(folder: Path) -> list[TestAnswer]:
 @st.cache_data(max_entries=8, show_spinner=False)
 def _test_answers(folder: Path, changed_ns: int) -> list[TestAnswer]:
     from mushroom import metrics
-    from mushroom.model import PREDICTIONS_FILE
 
     measured = report(folder)
     try:

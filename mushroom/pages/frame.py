@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from mushroom.checkpoints import WEIGHTS_FILE, list_checkpoints
 from mushroom.genera import SAFETY
 
 if TYPE_CHECKING:
@@ -250,8 +251,6 @@ def choose_checkpoint(label: str = "Model") -> Path | None:
 
 def checkpoints() -> Mapping[str, Path]:
     """Checkpoint folders at hand by name, the default first."""
-    from mushroom.classifier import list_checkpoints
-
     return {folder.name: folder for folder in list_checkpoints()}
 
 
@@ -275,8 +274,6 @@ def classifier(folder: Path) -> "Classifier":
 
     Raises CheckpointError with a sentence where it can't be used.
     """
-    from mushroom.classifier import WEIGHTS_FILE
-
     return _load(str(folder), (folder / WEIGHTS_FILE).stat().st_mtime_ns)
 
 

@@ -21,7 +21,8 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
 from torchcam.methods import GradCAM as TorchCam
 
-from mushroom.classifier import Classifier, list_checkpoints
+from mushroom.checkpoints import list_checkpoints
+from mushroom.classifier import Classifier
 from mushroom.faithfulness import rank_correlation
 from mushroom.gradcam import find_layers, heatmaps
 from mushroom.model import IMAGENET_MEAN, IMAGENET_STD, GenusNet, ModelConfig, build_model

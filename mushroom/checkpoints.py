@@ -1,0 +1,28 @@
+"""Which checkpoint folders are at hand, and what the files inside are called. Knows names, not networks."""
+
+import os
+from pathlib import Path
+
+WEIGHTS_FILE = "model.safetensors"
+CONFIG_FILE = "config.json"
+HISTORY_FILE = "history.csv"
+PREDICTIONS_FILE = "predictions.csv"
+REPORT_FILE = "report.json"
+CARD_FILE = "README.md"
+
+DEFAULT_MODEL = "efficientnetv2_b0"
+"""The checkpoint that is used where none is named."""
+
+CHECKPOINTS_VARIABLE = "MUSHROOM_CHECKPOINTS"
+SHIPPED_CHECKPOINTS = Path(__file__).resolve().parent.parent / "assets" / "models"
+
+
+def checkpoints_folder() -> Path:
+    """Where checkpoint folders are looked for: those that ship, or ``MUSHROOM_CHECKPOINTS``."""
+    return Path(os.environ.get(CHECKPOINTS_VARIABLE, SHIPPED_CHECKPOINTS))
+
+
+def list_checkpoints() -> list[Path]:
+    """All checkpoint folders at hand, the default first, then by name."""
+    folders = sorted(path.parent for path in checkpoints_folder().glob(f"*/{WEIGHTS_FILE}"))
+    return sorted(folders, key=lambda folder: folder.name != DEFAULT_MODEL)
