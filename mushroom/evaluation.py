@@ -19,7 +19,7 @@ from mushroom.metrics import KNOWN, Predictions
 from mushroom.model import write_config, write_text
 from mushroom.photos import read_photo_file
 
-FAITHFULNESS_SAMPLE = 64
+FAITHFULNESS_SAMPLE = 32
 FAITHFULNESS_SEED = 0
 
 
