@@ -20,7 +20,8 @@ SECOND = "#D9822B"
 """Orange, where two things are compared with each other: apart from the green for colour-blind readers too."""
 
 SPLIT_COLOURS = dict(zip(SPLITS, (ACCENT, SECOND, "#4C78A8"), strict=True))
-EVEN_SCALE = "Viridis"
+EVEN_SCALE = ((0, "rgba(46,139,98,0.06)"), (1, "#2E8B62"))
+"""From nearly nothing to green: works on light and on dark paper."""
 
 BAR_PX = 30
 MARGIN = {"l": 8, "r": 8, "t": 8, "b": 8}
@@ -35,7 +36,7 @@ HOW_TO_READ = {
     ),
     "reliability": (
         "On the dotted line the network is right exactly as often as it says it is sure; below the line it is "
-        "too sure of itself."
+        "too sure of itself. The larger the dot, the more photos."
     ),
     "training_curves": (
         "Left to right is training time. Where the validation line stops following the training line, the network "
@@ -157,10 +158,13 @@ def reliability(before: Sequence[Mapping[str, float]], after: Sequence[Mapping[s
         figure.add_scatter(
             x=[100 * group["confidence"] for group in bins],
             y=[100 * group["accuracy"] for group in bins],
-            mode="lines+markers",
+            mode="markers",
             name=name,
-            line={"color": colour},
-            marker={"size": [6 + min(group["count"], 400) ** 0.5 for group in bins]},
+            marker={
+                "color": colour,
+                "opacity": 0.8,
+                "size": [6 + min(group["count"], 400) ** 0.5 for group in bins],
+            },
             customdata=[group["count"] for group in bins],
             hovertemplate="%{x:.0f} % sure, %{y:.0f} % right, %{customdata} photos<extra>" + name + "</extra>",
         )

@@ -646,7 +646,7 @@ def channels(model: nn.Module, image: Tensor, layer: str, target: int) -> Channe
     _checked(model, image, [layer], "gradcam", None)
     trace = _forward(model, image, [layer], with_graph=True)
     classes = _class_indices(target, trace.logits.detach(), "target")
-    gradient = _gradients(trace.logits.gather(1, classes[:, None]), trace)[layer]
+    gradient = _gradients(_logit_weights(classes, None, trace.logits.shape[1]), trace)[layer]
     feature_map = trace.feature_maps[layer].detach().float()
     heatmap, _ = normalise(grad_cam(feature_map, gradient.float()))
     return Channels(feature_map[0], gradient.float().mean((2, 3))[0], heatmap[0])

@@ -25,7 +25,7 @@ ORDERS: dict[str, tuple[str, Callable[[TestAnswer], Any]]] = {
     "loss": ("Largest loss first", lambda answer: -answer.loss),
 }
 
-PAGE_PHOTOS = 24
+PAGE_PHOTOS = 28
 """Photos on one page of the gallery: a few rows on a wide screen, and no long wait on a slow line."""
 
 STYLE = """
@@ -135,7 +135,7 @@ def _gallery(chosen: Sequence[TestAnswer]) -> None:
     pages = -(-len(chosen) // PAGE_PHOTOS)
     st.markdown(f"**{len(chosen)}** photo{'s' if len(chosen) > 1 else ''}, {right} of them answered right.")
     page = _page(pages)
-    with st.container(horizontal=True, gap="medium", key="photos"):
+    with st.container(horizontal=True, gap="small", key="photos"):
         for answer in chosen[(page - 1) * PAGE_PHOTOS : page * PAGE_PHOTOS]:
             _card(answer)
 

@@ -25,14 +25,14 @@ def show(on_open: Callable[[], None] = lambda: None) -> None:
     if drawings := subject.drawings():
         st.subheader("No photo at hand?", anchor=False)
         st.caption("Drawings that this project made. Press one to see what the network sees in it.")
-        with st.container(horizontal=True, gap="medium", key="drawings"):
+        with st.container(horizontal=True, gap="small", key="drawings"):
             for name, path in drawings.items():
                 _card(path.read_bytes(), name.replace("_", " "), "Drawing", name, subject.show_drawing, on_open)
     if photos := subject.test_genera():
         st.subheader("Photos it has never seen", anchor=False)
         st.caption("One of each genus from the test split. The page Browse has them all.")
         first_of_genus = {genus: photo for photo, genus in reversed(photos.items())}
-        with st.container(horizontal=True, gap="medium", key="examples"):
+        with st.container(horizontal=True, gap="small", key="examples"):
             for genus in GENERA:
                 if photo := first_of_genus.get(genus):
                     picture = thumbnail(str(subject.test_photo_path(photo)))
