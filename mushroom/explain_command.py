@@ -13,10 +13,10 @@ from PIL import Image
 
 from mushroom import faithfulness, overlays
 from mushroom.classifier import Classifier, Explanation, class_index
-from mushroom.genera import SAFETY
 from mushroom.gradcam import METHODS, ExplanationError
 from mushroom.model import CheckpointError
 from mushroom.photos import PhotoError, read_photo_file
+from mushroom.texts import SAFETY
 
 EXPLANATION_FILE = "explanation.json"
 FILM_STRIP_FILE = "film_strip.png"

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from mushroom.genera import GENERA
-from mushroom.metrics import SPLITS
+from mushroom.texts import percent
 
 ACCENT = "#2E8B62"
 """Green, for what is meant; readable on light and on dark."""
@@ -19,7 +19,7 @@ QUIET = "#9AA39C"
 SECOND = "#D9822B"
 """Orange, where two things are compared with each other: apart from the green for colour-blind readers too."""
 
-SPLIT_COLOURS = dict(zip(SPLITS, (ACCENT, SECOND, "#4C78A8"), strict=True))
+SPLIT_COLOURS = {"train": ACCENT, "validation": SECOND, "test": "#4C78A8"}
 EVEN_SCALE = ((0, "rgba(46,139,98,0.06)"), (1, "#2E8B62"))
 """From nearly nothing to green: works on light and on dark paper."""
 
@@ -63,7 +63,7 @@ def genus_bars(probabilities: Mapping[str, float], shown: str) -> go.Figure:
                 "color": [ACCENT if genus == ranked[-1] else QUIET for genus in ranked],
                 "line": {"color": SECOND, "width": [3 if genus == shown else 0 for genus in ranked]},
             },
-            text=[percent(value) for value in values],
+            text=[percent(probabilities[genus]) for genus in ranked],
             textposition="outside",
             cliponaxis=False,
             hovertemplate="%{y}: %{x:.1f} %<extra></extra>",
@@ -88,7 +88,7 @@ def bars_before_after(before: Mapping[str, float], after: Mapping[str, float]) -
             orientation="h",
             name=name,
             marker_color=colour,
-            text=[percent(100 * values[genus]) for genus in ranked],
+            text=[percent(values[genus]) for genus in ranked],
             textposition="outside",
             cliponaxis=False,
             hovertemplate=f"%{{y}}, {name}: %{{x:.1f}} %<extra></extra>",
@@ -272,15 +272,6 @@ def _gain(row: Mapping[str, Any] | None) -> float | None:
 def _unchanged(row: Mapping[str, Any] | None, changed_below: float) -> bool:
     correlation = None if row is None else row["randomisation_correlation"]
     return correlation is None or correlation >= changed_below
-
-
-def percent(value: float) -> str:
-    """A percentage for people: whole, but for what is not quite nothing or not quite all."""
-    if 0 < value < 0.5:
-        return "<1 %"
-    if 99.5 <= value < 100:
-        return ">99 %"
-    return f"{value:.0f} %"
 
 
 # --- In words, for who does not see the figure --------------------------------------------------------------

@@ -1,12 +1,6 @@
-"""The nine genera: their order, colours, field marks, look-alikes and sources; and the safety sentence."""
+"""The nine genera: their order, colours, field marks, look-alikes and sources."""
 
 from dataclasses import dataclass
-
-SAFETY = (
-    "A prediction is never a reason to eat a mushroom. Deadly species look like harmless ones, and this program "
-    "cannot tell them apart."
-)
-"""Stands on every page, in every download and on every model card."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from mushroom.classifier import BATCH, Classifier, Prediction
 from mushroom.genera import GENERA
 from mushroom.model import CheckpointError
 from mushroom.photos import PHOTO_SUFFIXES, PhotoError, read_photo_file
+from mushroom.texts import NONE_OF_THE_NINE, percent
 
 CSV_COLUMNS = ("photo", "genus", "confidence", "unknown", "unknown_score", *GENERA, "error")
 
@@ -122,5 +123,5 @@ def sentence(line: dict[str, Any]) -> str:
     if "error" in line:
         return f"{line['photo']}: {line['error']}"
     if line["unknown"]:
-        return f"{line['photo']}: none of the nine, as far as I can tell (nearest: {line['genus']})"
-    return f"{line['photo']}: {line['genus']}, {line['confidence']:.0%} sure"
+        return f"{line['photo']}: {NONE_OF_THE_NINE} (nearest: {line['genus']})"
+    return f"{line['photo']}: {line['genus']}, {percent(line['confidence'])} sure"

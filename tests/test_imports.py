@@ -10,6 +10,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "mushroom"
 ALLOWED: dict[str, set[str]] = {
     "genera": set(),
     "photos": set(),
+    "texts": set(),
     "checkpoints": set(),
     "metrics": set(),
     "gradcam": set(),
@@ -22,9 +23,10 @@ ALLOWED: dict[str, set[str]] = {
     "classifier": {"checkpoints", "photos", "model", "gradcam", "faithfulness", "metrics", "genera"},
     "hub": {"model", "metrics"},
     "evaluation": {"checkpoints", "classifier", "dataset", "metrics", "faithfulness", "hub", "model", "photos"},
-    "figures": {"metrics", "genera", "photos", "overlays"},
-    "predict_command": {"classifier", "photos", "genera", "model"},
+    "figures": {"genera", "texts"},
+    "predict_command": {"texts", "classifier", "photos", "genera", "model"},
     "explain_command": {
+        "texts",
         "classifier",
         "photos",
         "genera",
@@ -36,6 +38,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "pages": {
         "checkpoints",
+        "texts",
         "classifier",
         "dataset",
         "faithfulness",

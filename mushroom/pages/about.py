@@ -9,9 +9,10 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from mushroom.genera import NINE, SAFETY
+from mushroom.genera import NINE
 from mushroom.pages import answers, frame, pictures, subject
 from mushroom.pages.subject import Subject
+from mushroom.texts import SAFETY
 
 if TYPE_CHECKING:
     from mushroom.classifier import Classifier

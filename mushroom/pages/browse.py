@@ -9,6 +9,7 @@ from mushroom.genera import GENERA
 from mushroom.pages import answers, frame, gallery
 from mushroom.pages.answers import TestAnswer
 from mushroom.pages.subject import test_genera, test_photo_path
+from mushroom.texts import percent
 
 ANY = "any"
 ANSWERS: dict[str, tuple[str, Callable[[TestAnswer], bool]]] = {
@@ -160,7 +161,7 @@ def _card(answer: TestAnswer) -> None:
         )
         st.html(
             f'<p class="told"><b>{mark} <em>{answer.true_genus}</em></b>'
-            f"<span>says {says}, {answer.confidence:.0%}</span></p>"
+            f"<span>says {says}, {percent(answer.confidence)}</span></p>"
         )
         opened = st.button(
             "Open",

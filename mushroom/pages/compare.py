@@ -15,6 +15,7 @@ import streamlit as st
 from mushroom.genera import GENERA
 from mushroom.pages import answers, frame, gallery, pictures, subject
 from mushroom.pages.subject import Subject
+from mushroom.texts import percent
 
 if TYPE_CHECKING:
     from mushroom.classifier import Classifier, Explanation, Prediction
@@ -54,7 +55,9 @@ def render() -> None:
     opened = frame.open_classifier()
     if opened is None:
         return
-    kind = frame.choice("compare", list(KINDS), "models", what="comparison")
+    # With one network there is nothing to put beside it.
+    first = "models" if len(frame.checkpoints()) > 1 else "layers"
+    kind = frame.choice("compare", list(KINDS), first, what="comparison")
     st.segmented_control(
         "What to compare",
         list(KINDS),
@@ -85,7 +88,7 @@ def _models(opened: "Classifier", looking_at: Subject) -> None:
     cells = []
     for name, each, prediction, explanation in zip(at_hand, classifiers, predictions, explanations, strict=True):
         says = "none of the nine" if prediction.unknown else prediction.genus
-        note = f"says {says}, {prediction.confidence:.0%} sure of {prediction.genus}"
+        note = f"says {says}, {percent(prediction.confidence)} sure of {prediction.genus}"
         cells.append(Cell(name, note, explanation.heatmaps[each.default_layer.name]))
     st.caption(f"What speaks for *{genus}*, in each network's own deepest layer, with Grad-CAM.")
     _show_grid(looking_at, [cells])
@@ -154,7 +157,7 @@ def _genera(opened: "Classifier", looking_at: Subject) -> None:
         "Genera",
         ranked,
         default=ranked[:3],
-        format_func=lambda genus: f"{genus} · {prediction.probabilities[genus]:.0%}",
+        format_func=lambda genus: f"{genus} · {percent(prediction.probabilities[genus])}",
         key=f"compared_genera:{looking_at.sha256}",
     )
     if not chosen:
@@ -165,7 +168,7 @@ def _genera(opened: "Classifier", looking_at: Subject) -> None:
     cells = [
         Cell(
             explanation.genus,
-            f"{prediction.probabilities[explanation.genus]:.0%}"
+            f"{percent(prediction.probabilities[explanation.genus])}"
             + ("" if explanation.has_evidence[layer.name] else " · nothing speaks for it in this layer"),
             explanation.heatmaps[layer.name],
         )

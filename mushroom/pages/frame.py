@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from mushroom.checkpoints import WEIGHTS_FILE, list_checkpoints
-from mushroom.genera import SAFETY
+from mushroom.texts import SAFETY
 
 if TYPE_CHECKING:
     from mushroom.classifier import Classifier

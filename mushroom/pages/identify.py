@@ -19,16 +19,16 @@ import streamlit as st
 from PIL import Image
 from streamlit.delta_generator import DeltaGenerator
 
-from mushroom.genera import GENERA, GENUS_BY_NAME, SAFETY
+from mushroom.genera import GENERA, GENUS_BY_NAME
 from mushroom.pages import answers, frame, gallery, pictures, subject
 from mushroom.pages.pictures import Rectangle
 from mushroom.pages.subject import Subject
+from mushroom.texts import NONE_OF_THE_NINE, SAFETY, percent
 
 if TYPE_CHECKING:
     from mushroom.classifier import Classifier, Explanation, Prediction
     from mushroom.gradcam import Layer
 
-NONE_OF_THE_NINE = "None of the nine, as far as I can tell"
 PHOTO_TYPES = "JPEG, PNG, WebP, HEIC, TIFF, BMP or GIF"
 DEFAULT_METHOD = "gradcam"
 CONTRASTIVE = "contrastive"
@@ -62,7 +62,7 @@ STYLE = """
 
 WELCOME_STYLE = """
 <style>
-.st-key-door [data-testid="stFileUploaderDropzone"] { min-height: 9rem; justify-content: center; }
+.st-key-door [data-testid="stFileUploaderDropzone"] { min-height: 7rem; align-items: center; align-content: center; }
 </style>
 """
 
@@ -300,13 +300,13 @@ def _close() -> None:
 
 
 def _headline(looking_at: Subject, prediction: "Prediction", opened: "Classifier") -> None:
-    percent = f"<b>{prediction.confidence:.0%}</b>"
+    surety = f"<b>{percent(prediction.confidence)}</b>"
     if prediction.unknown:
         eyebrow, answer = "The network's answer", NONE_OF_THE_NINE
-        sure = f"Of the nine genera it looks most like <em>{prediction.genus}</em> ({percent}), but not enough like it."
+        sure = f"Of the nine genera it looks most like <em>{prediction.genus}</em> ({surety}), but not enough like it."
     else:
         eyebrow, answer = "Most likely genus", f"<em>{prediction.genus}</em>"
-        sure = f"{percent} sure. {_track_record(opened.folder, prediction.confidence)}"
+        sure = f"{surety} sure. {_track_record(opened.folder, prediction.confidence)}"
     if looking_at.true_genus:
         right = looking_at.true_genus == prediction.genus and not prediction.unknown
         sure += f" The photo is of the genus <em>{looking_at.true_genus}</em>: "
@@ -326,7 +326,7 @@ def _track_record(folder: Path, confidence: float) -> str:
         if group["lower"] <= confidence <= group["upper"] and group["count"] >= BIN_PHOTOS:
             return (
                 f"When it was {group['lower']:.0%} to {group['upper']:.0%} sure of a test photo, "
-                f"it was right {group['accuracy']:.0%} of the time ({group['count']} photos)."
+                f"it was right on {round(group['accuracy'] * group['count'])} of {group['count']}."
             )
     return ""
 
@@ -347,12 +347,12 @@ def _bars(explanation: "Explanation") -> None:
         key="bars",
         config={"displayModeBar": False},
         alt="Bars of how sure the network is of each genus: "
-        + ", ".join(f"{genus} {share:.0%}" for genus, share in _sorted(prediction)),
+        + ", ".join(f"{genus} {percent(share)}" for genus, share in _sorted(prediction)),
     )
     st.selectbox(
         "Show the heatmap for",
         [genus for genus, _ in _sorted(prediction)],
-        format_func=lambda genus: f"{genus} · {prediction.probabilities[genus]:.0%}",
+        format_func=lambda genus: f"{genus} · {percent(prediction.probabilities[genus])}",
         help="Or click a bar.",
         **frame.widget("genus", explanation.genus),
     )
@@ -644,7 +644,7 @@ def _why_not(looking_at: Subject, view: Image.Image, explanation: "Explanation",
         others,
         index=None,
         placeholder="Choose a genus",
-        format_func=lambda other: f"{other} · {explanation.prediction.probabilities[other]:.0%}",
+        format_func=lambda other: f"{other} · {percent(explanation.prediction.probabilities[other])}",
         width=320,
         **frame.widget("against", against),
     )
@@ -768,9 +768,9 @@ def rectangle_mask(rectangle: Rectangle, photo: Image.Image) -> np.ndarray:
 def _change(before: "Prediction", after: "Prediction") -> str:
     """One sentence on what covering did."""
     was, now = before.probabilities[before.genus], after.probabilities[before.genus]
-    moved = f"*{before.genus}* goes from **{was:.0%}** to **{now:.0%}**"
+    moved = f"*{before.genus}* goes from **{percent(was)}** to **{percent(now)}**"
     if after.genus != before.genus:
-        return f"{moved}; the network would now say *{after.genus}* ({after.confidence:.0%})."
+        return f"{moved}; the network would now say *{after.genus}* ({percent(after.confidence)})."
     return f"{moved}; the network would still say *{after.genus}*."
 
 
