@@ -6,5 +6,6 @@ from mushroom.pages import frame
 
 st.set_page_config(page_title="Mushroom", page_icon=":material/psychiatry:", layout="wide")
 page = st.navigation(list(frame.pages().values()), position="top")
-frame.begin(page)
+notes = frame.begin(page)
 page.run()
+frame.show_notes(notes)

@@ -1,11 +1,17 @@
 """What every test may ask for: the real photos where they are, synthetic ones everywhere."""
 
 import os
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+PAINTED = {"Amanita": (200, 40, 40), "Boletus": (120, 80, 30), "Lactarius": (230, 150, 60), "Suillus": (200, 190, 60)}
+"""Genera that get painted photos, and the colour of each."""
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +21,33 @@ def mushroom_data() -> Path:
     if not (folder / "Amanita").is_dir():
         pytest.skip(f"no real photos at {folder} (set MUSHROOM_DATA)")
     return folder
+
+
+def paint_photos(folder: Path, colour: tuple[int, int, int], count: int) -> None:
+    """Write ``count`` different blotches of about one colour into ``folder``."""
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(sum(colour))
+    for index in range(count):
+        coarse = np.clip(np.array(colour) + random.integers(-70, 70, (6, 8, 3)), 0, 255).astype(np.uint8)
+        Image.fromarray(coarse).resize((96, 72), Image.Resampling.BICUBIC).save(folder / f"{index}.jpg")
+
+
+@pytest.fixture(scope="session")
+def painted_app(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Environment for the app: the default network, evaluated on painted photos that this machine has.
+
+    The network has learned nothing of blotches, so that right and wrong answers are both of no matter: what the
+    pages do with them is what is tested.
+    """
+    from mushroom.checkpoints import DEFAULT_MODEL, SHIPPED_CHECKPOINTS
+    from mushroom.dataset import load_prepared, prepare
+    from mushroom.evaluation import evaluate
+
+    root = tmp_path_factory.mktemp("painted")
+    for genus, colour in PAINTED.items():
+        paint_photos(root / "photos" / genus, colour, 12)
+    prepare(str(root / "photos"), root / "prepared", progress=False)
+    checkpoint = root / "models" / DEFAULT_MODEL
+    shutil.copytree(SHIPPED_CHECKPOINTS / DEFAULT_MODEL, checkpoint, ignore=shutil.ignore_patterns("training"))
+    evaluate(checkpoint, load_prepared(root / "prepared"))
+    return {"MUSHROOM_PREPARED": str(root / "prepared"), "MUSHROOM_CHECKPOINTS": str(checkpoint.parent)}

@@ -4,30 +4,20 @@ import csv
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
+from conftest import PAINTED, paint_photos
 
 import train as train_command
 from mushroom.__main__ import main as mushroom_command
 from mushroom.genera import GENERA
 
-FEW = ("Amanita", "Boletus", "Lactarius", "Suillus")
-COLOURS = {"Amanita": (200, 40, 40), "Boletus": (120, 80, 30), "Lactarius": (230, 150, 60), "Suillus": (200, 190, 60)}
+FEW = tuple(PAINTED)
 
 
 def link_some(source: Path, goal: Path, count: int) -> None:
     goal.mkdir(parents=True)
     for path in sorted(path for path in source.rglob("*.jpg"))[:count]:
         (goal / path.name).symlink_to(path)
-
-
-def paint_some(goal: Path, colour: tuple[int, int, int], count: int) -> None:
-    goal.mkdir(parents=True)
-    random = np.random.default_rng(sum(colour))
-    for index in range(count):
-        coarse = np.clip(np.array(colour) + random.integers(-70, 70, (6, 8, 3)), 0, 255).astype(np.uint8)
-        Image.fromarray(coarse).resize((96, 72), Image.Resampling.BICUBIC).save(goal / f"{index}.jpg")
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +32,11 @@ def small_set(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureR
         if real:
             link_some(real / genus, root / "photos" / genus, 12)
         else:
-            paint_some(root / "photos" / genus, COLOURS[genus], 12)
+            paint_photos(root / "photos" / genus, PAINTED[genus], 12)
     if real and (real.parent / "not_fungi").is_dir():
         link_some(real.parent / "not_fungi", root / "not_fungi", 12)
     else:
-        paint_some(root / "not_fungi", (40, 60, 200), 12)
+        paint_photos(root / "not_fungi", (40, 60, 200), 12)
     return root
 
 

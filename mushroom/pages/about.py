@@ -36,7 +36,6 @@ def render() -> None:
     st.html(STYLE)
     frame.header("About", "What this is, what it cannot do, and how a heatmap comes about.")
     looking_at = subject.current()
-    frame.show_notes()
     _safety()
     opened = frame.open_classifier()
     if opened is not None:

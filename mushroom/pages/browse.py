@@ -51,12 +51,10 @@ def render() -> None:
         return
     here = test_genera()
     if not here:
-        frame.show_notes()
         _no_photos()
         return
     found = [answer for answer in answers.test_answers(folder) if answer.photo in here]
     if not found:
-        frame.show_notes()
         st.info(
             "This network was tested on other photos than those on this machine. Run `python train.py evaluate "
             f"{folder.name} …` on them to browse its answers here.",
@@ -89,7 +87,6 @@ def _chosen(found: Sequence[TestAnswer]) -> list[TestAnswer]:
     predicted = frame.choice("predicted", genera, ANY, what="predicted genus")
     kind = frame.choice("answer", list(ANSWERS), ANY, what="answer")
     order = frame.choice("order", list(ORDERS), next(iter(ORDERS)), what="order")
-    frame.show_notes()
     first, second, third, fourth = st.columns(4)
     first.selectbox("True genus", genera, format_func=_genus_title, **frame.widget("true", true))
     second.selectbox("Predicted genus", genera, format_func=_genus_title, **frame.widget("predicted", predicted))

@@ -49,7 +49,6 @@ def render() -> None:
     frame.header("Compare", "One photo, seen in different ways: same colours, same scale.")
     looking_at = subject.current()
     if looking_at is None:
-        frame.show_notes()
         gallery.choose_first()
         return
     opened = frame.open_classifier()
@@ -65,7 +64,6 @@ def render() -> None:
         required=True,
         **frame.widget("compare", kind),
     )
-    frame.show_notes()
     compare = {"models": _models, "layers": _layers_and_methods, "genera": _genera}[str(kind)]
     with st.spinner("Comparing …"):
         compare(opened, looking_at)

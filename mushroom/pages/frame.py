@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from mushroom.checkpoints import WEIGHTS_FILE, list_checkpoints
 from mushroom.texts import SAFETY
@@ -99,13 +100,17 @@ def go_to(page: str, **choices: str | None) -> None:
     st.switch_page(pages()[page], query_params={key: value for key, value in choices.items() if value is not None})
 
 
-def begin(page: st.Page) -> None:
-    """Everything above a page's own content: style and the safety sentence. Called once a run, by app.py."""
+def begin(page: st.Page) -> DeltaGenerator:
+    """Everything above a page's own content: style and the safety sentence. Called once a run, by app.py.
+
+    Returns the place for the notes, which are only complete when the page has run.
+    """
     keep_uploads_in_memory()
     st.session_state["page_before"] = st.session_state.get("page_now")
     st.session_state["page_now"] = page.url_path
     st.html(STYLE)
     st.html(f'<p class="safety" role="note"><b>⚠ Safety</b><span>{SAFETY}</span></p>')
+    return st.container()
 
 
 def header(title: str, lead: str | None = None) -> None:
@@ -214,11 +219,11 @@ def note(sentence: str) -> None:
     st.session_state.setdefault("notes", []).append(sentence)
 
 
-def show_notes() -> None:
-    """Show the notes gathered in this run, once."""
+def show_notes(place: DeltaGenerator) -> None:
+    """Show the notes gathered in this run, once, in the ``place`` that ``begin`` gave."""
     for sentence in st.session_state.pop("notes", []):
         # Text from a URL is shown as text: no markup of a stranger's.
-        st.info(_escaped(sentence), icon=":material/info:")
+        place.info(_escaped(sentence), icon=":material/info:")
 
 
 def _escaped(text: str) -> str:

@@ -81,7 +81,6 @@ def render() -> None:
     headline = st.container()
     _door()
     looking_at = subject.current()
-    frame.show_notes()
     table: Sequence[Subject] = st.session_state.get("table", ())
     if looking_at is not None:
         st.html(ANSWER_STYLE)

@@ -33,7 +33,6 @@ def render() -> None:
     report = answers.report(folder)
     splits = [split for split in SPLIT_TITLES if split in report.get("splits", {})]
     if not splits:
-        frame.show_notes()
         st.info(
             "This network has no report yet. Make one with `python train.py evaluate`.",
             icon=":material/info:",
@@ -44,7 +43,6 @@ def render() -> None:
         "Photos", splits, format_func=SPLIT_TITLES.__getitem__, required=True, **frame.widget("split", split)
     )
     st.caption(SPLIT_NOTES[split])
-    frame.show_notes()
     scores = report["splits"][split]
     _headline(scores)
     _genera(scores)
