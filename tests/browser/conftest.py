@@ -1,7 +1,7 @@
 """A real server and a real Chromium for the browser tests.
 
-The server is ``streamlit run app.py`` on a free loopback port, with a small random-weight checkpoint so that
-no test depends on what was trained. Chromium is Debian's; where it is absent and can be installed, it is.
+The server is ``streamlit run app.py`` on a free loopback port, with the default network and painted photos.
+Chromium is Debian's; where it is absent and can be installed, it is.
 """
 
 import os
@@ -14,11 +14,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 START_SECONDS = 60
+WAIT_MS = 60_000
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +47,7 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="session")
-def browser(chromium: str) -> Iterator[object]:
+def browser(chromium: str) -> Iterator[Any]:
     """A headless Chromium for the whole session; each test opens its own context."""
     from playwright.sync_api import sync_playwright
 
@@ -98,3 +100,22 @@ def stop_app(process: "subprocess.Popen[bytes]") -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+@pytest.fixture(scope="session")
+def address(painted_app: dict[str, str], tmp_path_factory: pytest.TempPathFactory, chromium: str) -> Iterator[str]:
+    """The address of a running app."""
+    process, address = start_app(tmp_path_factory.mktemp("app") / "log.txt", painted_app)
+    yield address
+    stop_app(process)
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    """A page of a desktop browser; an exception box on it fails the test."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True)
+    opened = context.new_page()
+    opened.set_default_timeout(WAIT_MS)
+    yield opened
+    assert opened.locator('[data-testid="stException"]').count() == 0
+    context.close()
