@@ -1,0 +1,205 @@
+"""The one door for bytes: what gets in, how it comes out, and what is refused with a sentence."""
+
+import io
+import struct
+import tomllib
+import tracemalloc
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from fuzz_photos import damaged, outcome, seeds
+from PIL import Image, ImageCms
+
+from mushroom import photos
+from mushroom.photos import FORMATS, PhotoError, Preprocessing, photo_hash, read_photo, read_photo_file
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+PLAIN = Preprocessing(32, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+def gradient(width: int = 48, height: int = 32) -> Image.Image:
+    """Red grows to the right, green downwards, blue is half."""
+    across, down = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))
+    return Image.fromarray(np.stack([across, down, np.full_like(down, 128)], -1).astype(np.uint8))
+
+
+def encoded(picture: Image.Image, form: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+def mean_difference(one: Image.Image, other: Image.Image) -> float:
+    return float(np.abs(np.asarray(one, float) - np.asarray(other, float)).mean())
+
+
+def png_claiming(width: int, height: int) -> bytes:
+    """A PNG whose header claims a size, with next to nothing behind it."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 64)) + chunk(b"IEND", b"")
+    )
+
+
+# --- What gets in -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_every_format_comes_out_as_the_same_rgb_photo(form: str) -> None:
+    photo = read_photo(encoded(gradient(), form))
+    assert photo.mode == "RGB"
+    assert photo.size == (48, 32)
+    assert mean_difference(photo, gradient()) < (12 if form == "GIF" else 6)
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "L", "P", "1", "RGBA", "LA", "PA", "F", "I", "LAB", "YCbCr"])
+def test_every_colour_mode_becomes_rgb(mode: str) -> None:
+    form = "PNG" if mode in ("RGBA", "LA", "P", "1", "L") else "JPEG" if mode == "YCbCr" else "TIFF"
+    source = gradient().convert("L") if mode in ("F", "I") else gradient()
+    photo = read_photo(encoded(source.convert(mode) if mode != "PA" else source.convert("LA"), form))
+    assert photo.mode == "RGB"
+    assert photo.size == (48, 32)
+
+
+def test_sixteen_bit_grey_keeps_its_brightness() -> None:
+    grey = Image.fromarray(np.full((8, 8), 0x8000, np.uint16))
+    assert read_photo(encoded(grey, "PNG")).getpixel((4, 4)) == (127, 127, 127)
+
+
+def test_what_is_transparent_lies_on_white() -> None:
+    clear = Image.new("RGBA", (8, 8), (200, 0, 0, 0))
+    assert read_photo(encoded(clear, "PNG")).getpixel((4, 4)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize(("orientation", "corner"), [(2, (7, 0)), (3, (7, 7)), (4, (0, 7)), (6, (7, 0)), (8, (0, 7))])
+def test_photos_come_out_upright(orientation: int, corner: tuple[int, int]) -> None:
+    marked = Image.new("RGB", (8, 8))
+    marked.putpixel((0, 0), (255, 255, 255))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    photo = read_photo(encoded(marked, "PNG", exif=exif))
+    assert photo.getpixel(corner) == (255, 255, 255)
+
+
+def test_of_an_animation_the_first_frame_counts() -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert read_photo(data).getpixel((4, 4)) == (255, 0, 0)
+
+
+def test_an_embedded_profile_is_followed_and_a_damaged_one_ignored() -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    assert mean_difference(read_photo(encoded(gradient(), "PNG", icc_profile=profile)), gradient()) < 2
+    assert mean_difference(read_photo(encoded(gradient(), "PNG", icc_profile=b"nonsense")), gradient()) < 2
+
+
+def test_metadata_does_not_travel_on() -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "camera"
+    photo = read_photo(encoded(gradient(), "JPEG", exif=exif))
+    assert not photo.info
+    assert not photo.getexif()
+
+
+def test_large_photos_are_reduced() -> None:
+    assert read_photo(encoded(Image.new("RGB", (4000, 1000)), "JPEG")).size == (photos.MAX_SIDE_PX, 400)
+
+
+def test_one_pixel_is_a_photo() -> None:
+    assert read_photo(encoded(Image.new("RGB", (1, 1)), "PNG")).size == (1, 1)
+
+
+def test_the_format_is_told_by_content(tmp_path: Path) -> None:
+    path = tmp_path / "photo.txt"
+    path.write_bytes(encoded(gradient(), "PNG"))
+    assert read_photo_file(path).size == (48, 32)
+
+
+# --- What is refused ----------------------------------------------------------------------------------------
+
+REFUSED = {
+    "empty": b"",
+    "text": b"This is not a photo.",
+    "svg": b'<svg xmlns="http://www.w3.org/2000/svg"/>',
+    "pdf": b"%PDF-1.7\n",
+    "zip": b"PK\x03\x04" + bytes(64),
+    "too many bytes": bytes(photos.MAX_BYTES + 1),
+    "bomb": png_claiming(60_000, 60_000),
+    "just too many pixels": png_claiming(10_000, 6_001),
+    "long strip": encoded(Image.new("RGB", (2, 100)), "PNG"),
+    "no pixels": png_claiming(0, 10),
+    "cut JPEG": encoded(gradient(), "JPEG")[:400],
+    "cut PNG": encoded(gradient(), "PNG")[:60],
+    "pixels missing": png_claiming(1000, 1000),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_no_photo_within_limits_is_refused_with_a_sentence(name: str) -> None:
+    with pytest.raises(PhotoError) as refusal:
+        read_photo(REFUSED[name])
+    sentence = str(refusal.value)
+    assert sentence.endswith(".")
+    assert "\n" not in sentence
+    assert "Error" not in sentence
+
+
+def test_a_bomb_is_refused_before_memory_is_taken() -> None:
+    tracemalloc.start()
+    with pytest.raises(PhotoError, match="million pixels"):
+        read_photo(png_claiming(60_000, 60_000))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 5 * 1024**2
+
+
+@pytest.mark.parametrize("name", ["missing.jpg", "."])
+def test_a_missing_file_or_a_folder_is_refused_without_its_path(name: str, tmp_path: Path) -> None:
+    with pytest.raises(PhotoError) as refusal:
+        read_photo_file(tmp_path / name)
+    assert str(tmp_path) not in str(refusal.value)
+
+
+def test_damaged_files_end_in_a_photo_or_a_sentence() -> None:
+    files = seeds()
+    outcomes = [outcome(damaged(number, 1, files)[1]) for number in range(400)]
+    assert set(outcomes) == {"photo", "refused"}
+
+
+def test_the_server_takes_files_just_as_large_as_the_reader() -> None:
+    settings = tomllib.loads((REPOSITORY / ".streamlit" / "config.toml").read_text())
+    assert settings["server"]["maxUploadSize"] * 1024**2 == photos.MAX_BYTES
+
+
+# --- Photo to tensor and back -------------------------------------------------------------------------------
+
+
+def test_a_tensor_is_normalised_and_comes_back_as_the_photo() -> None:
+    photo = gradient(32, 32)
+    tensor = photos.to_tensor(photo, PLAIN)
+    assert tensor.shape == (3, 32, 32)
+    assert tensor.dtype == torch.float32
+    expected = (np.asarray(photo, np.float32)[..., 0] / 255 - PLAIN.mean[0]) / PLAIN.std[0]
+    assert np.allclose(tensor[0].numpy(), expected, atol=1e-5)
+    assert mean_difference(photos.to_photo(tensor, PLAIN), photo) < 0.01
+
+
+def test_the_whole_photo_is_squashed_to_the_square() -> None:
+    tensor = photos.to_tensor(gradient(96, 32), Preprocessing(32, (0, 0, 0), (1, 1, 1)))
+    assert tensor[0, 16, 0] < 0.05
+    assert tensor[0, 16, -1] > 0.95
+
+
+def test_the_hash_is_of_the_pixels_not_of_the_file() -> None:
+    one, other = read_photo(encoded(gradient(), "PNG")), read_photo(encoded(gradient(), "BMP"))
+    assert photo_hash(one) == photo_hash(other)
+    other.putpixel((0, 0), (1, 2, 3))
+    assert photo_hash(one) != photo_hash(other)
+    assert photo_hash(Image.new("RGB", (2, 8))) != photo_hash(Image.new("RGB", (8, 2)))
