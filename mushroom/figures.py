@@ -20,8 +20,8 @@ SECOND = "#D9822B"
 """Orange, where two things are compared with each other: apart from the green for colour-blind readers too."""
 
 SPLIT_COLOURS = {"train": ACCENT, "validation": SECOND, "test": "#4C78A8"}
-EVEN_SCALE = ((0, "rgba(46,139,98,0.06)"), (1, "#2E8B62"))
-"""From nearly nothing to green: works on light and on dark paper."""
+EVEN_SCALE = ((0, "rgba(46,139,98,0.05)"), (1, "rgba(46,139,98,0.8)"))
+"""From nearly nothing to green: on light and on dark paper, and under the theme's text colour."""
 
 BAR_PX = 30
 MARGIN = {"l": 8, "r": 8, "t": 8, "b": 8}
@@ -101,7 +101,7 @@ def bars_before_after(before: Mapping[str, float], after: Mapping[str, float]) -
 def confusion_matrix(confusion: Sequence[Sequence[int]], genera: Sequence[str] = GENERA) -> go.Figure:
     """Photos by true genus (rows) and predicted genus (columns); colour is the share of the row.
 
-    The second trace lies unseen over the cells and takes the clicks: ``customdata`` of its points is
+    The second trace lies over the cells, carries their counts and takes the clicks: ``customdata`` of its points is
     [true genus, predicted genus].
     """
     shares = [[count / max(sum(row), 1) for count in row] for row in confusion]
@@ -110,8 +110,6 @@ def confusion_matrix(confusion: Sequence[Sequence[int]], genera: Sequence[str] =
             z=shares,
             x=list(genera),
             y=list(genera),
-            text=[[str(count) if count else "" for count in row] for row in confusion],
-            texttemplate="%{text}",
             colorscale=EVEN_SCALE,
             zmin=0,
             zmax=1,
@@ -127,15 +125,16 @@ def confusion_matrix(confusion: Sequence[Sequence[int]], genera: Sequence[str] =
         x=[predicted for _, predicted in cells],
         y=[true for true, _ in cells],
         customdata=[list(cell) for cell in cells],
-        mode="markers",
+        mode="markers+text",
+        text=[str(count) if count else "" for count in counts],
         marker={"size": CLICK_PX, "symbol": "square", "opacity": 0},
         selected={"marker": {"opacity": 0}},
         unselected={"marker": {"opacity": 0}},
-        text=[
+        hovertext=[
             f"{count} photos of {true} answered {predicted}"
             for (true, predicted), count in zip(cells, counts, strict=True)
         ],
-        hovertemplate="%{text}<extra></extra>",
+        hoverinfo="text",
         showlegend=False,
     )
     figure.update_yaxes(autorange="reversed", title="true genus", fixedrange=True, showgrid=False, zeroline=False)
@@ -251,14 +250,21 @@ def faithfulness(rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str], c
             z=values,
             x=layers,
             y=[titles[method] for method in methods],
-            text=text,
-            texttemplate="%{text}",
             colorscale=EVEN_SCALE,
             xgap=2,
             ygap=2,
             showscale=False,
             hovertemplate="%{y} at %{x}: %{z:.3f}<extra></extra>",
         )
+    )
+    # Text of the heatmap itself would be coloured for white paper.
+    figure.add_scatter(
+        x=[layer for _ in methods for layer in layers],
+        y=[titles[method] for method in methods for _ in layers],
+        text=[cell for row in text for cell in row],
+        mode="text",
+        hoverinfo="skip",
+        showlegend=False,
     )
     figure.update_yaxes(autorange="reversed", fixedrange=True, showgrid=False)
     figure.update_xaxes(title="layer, early to late", fixedrange=True, showgrid=False)

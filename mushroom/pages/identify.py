@@ -56,7 +56,11 @@ STYLE = """
   background: color-mix(in srgb, #c0392b 12%, transparent); border-left: 4px solid #c0392b; overflow-wrap: anywhere; }
 [data-testid="stFileUploaderDropzone"] { border-style: dashed; border-width: 1.5px; }
 .st-key-picture img { max-height: 34rem; object-fit: contain; border-radius: .7rem; }
-@media (max-width: 640px) { .answer { font-size: 2rem; } }
+@media (max-width: 640px) {
+  .answer { font-size: 2rem; }
+  .st-key-door { flex-wrap: wrap; }
+  .st-key-door > div:has([data-testid="stFileUploader"]) { flex: 1 1 100%; }
+}
 </style>
 """
 

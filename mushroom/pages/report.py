@@ -76,7 +76,7 @@ def _headline(scores: Mapping[str, Any]) -> None:
             "F1 of each genus, averaged so that rare genera count as much as common ones.",
         ),
         (
-            "Right among first two",
+            "Right in first two",
             f"{scores['top2']:.1%}",
             "",
             "The true genus is one of the two most probable.",
@@ -88,9 +88,9 @@ def _headline(scores: Mapping[str, Any]) -> None:
             "Mean distance between how sure the network is and how often it is right; 0 is perfect.",
         ),
     ]
-    with st.container(horizontal=True, gap="large", key="headline"):
+    with st.container(horizontal=True, gap="medium", key="headline"):
         for label, value, note, explanation in cells:
-            with st.container(width=210, gap="xsmall"):
+            with st.container(width=155, gap="xsmall"):
                 st.metric(label, value, help=explanation)
                 st.caption(note or " ")
     if scores["macro_f1_supported"] is not None:

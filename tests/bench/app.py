@@ -1,0 +1,156 @@
+"""The app's budgets, measured through a real browser: ``python tests/bench/app.py``.
+
+Start to first page, photo dropped to heatmaps on the page, another layer, another genus, and the server's memory
+with twenty sessions that each dropped a photo. Medians of several goes after a warm-up.
+"""
+
+import io
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests" / "browser")]
+
+from conftest import start_app, stop_app  # noqa: E402
+
+GOES = 7
+SESSIONS = 20
+PHOTO_SIZE = (1600, 1200)
+WAIT_MS = 60_000
+
+BUDGETS = {
+    "start until the first page is usable": 6.0,
+    "photo dropped until answer and all heatmaps": 1.0,
+    "another layer": 0.15,
+    "another genus (no budget of its own)": None,
+}
+
+
+def photo(seed: int) -> bytes:
+    """A JPEG as a phone might send it, but made of blotches."""
+    coarse = np.random.default_rng(seed).integers(0, 255, (30, 40, 3)).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(coarse).resize(PHOTO_SIZE, Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
+def drop(page: Page, seed: int) -> None:
+    """Give the page a photo and wait until answer, picture and film strip are there."""
+    old = page.locator(".answer").count() and page.locator(".st-key-picture img").get_attribute("src")
+    page.locator('[data-testid="stFileUploaderDropzone"] input[type=file]').set_input_files(
+        [{"name": f"{seed}.jpg", "mimeType": "image/jpeg", "buffer": photo(seed)}]
+    )
+    page.wait_for_function(
+        """old => { const img = document.querySelector('.st-key-picture img')
+                    return img && img.complete && img.src !== old && document.querySelector('.answer') }""",
+        arg=f"{page.url.split('?')[0].rstrip('/')}{old}" if old else "",
+        timeout=WAIT_MS,
+        polling=10,
+    )
+    page.get_by_role("radio").last.wait_for(timeout=WAIT_MS)
+
+
+def timed(action: Callable[[], None]) -> float:
+    began = time.perf_counter()
+    action()
+    return time.perf_counter() - began
+
+
+def change_picture(page: Page, act: Callable[[], None]) -> Callable[[], None]:
+    """``act``, and wait until the picture is another one."""
+
+    def action() -> None:
+        old = page.locator(".st-key-picture img").get_attribute("src")
+        act()
+        page.wait_for_function(
+            "old => document.querySelector('.st-key-picture img')?.getAttribute('src') !== old",
+            arg=old,
+            timeout=WAIT_MS,
+            polling=10,
+        )
+
+    return action
+
+
+def choose_genus(page: Page, number: int) -> None:
+    """Pick the genus at this place of the list under the bars."""
+    page.get_by_role("combobox", name="Show the heatmap for").click()
+    page.get_by_role("option").nth(number).click()
+
+
+def memory_mb(pid: int) -> float:
+    """Resident memory of a process."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))) / 1024
+
+
+def measure(browser: Browser, log: Path) -> tuple[dict[str, float], float, float]:
+    """Seconds by what was measured, and the server's memory in MB with one and with all sessions."""
+    began = time.perf_counter()
+    server, address = start_app(log, {})
+    try:
+        page = browser.new_page()
+        page.goto(address, timeout=WAIT_MS)
+        page.locator('[data-testid="stFileUploaderDropzone"] input[type=file]').wait_for(state="attached")
+        page.get_by_role("button", name="Fly agaric").wait_for(timeout=WAIT_MS)
+        first_page = time.perf_counter() - began
+
+        drop(page, 0)
+        drops = []
+        for seed in range(1, GOES + 1):
+            fresh = browser.new_page()
+            fresh.goto(address)
+            fresh.get_by_role("button", name="Fly agaric").wait_for(timeout=WAIT_MS)
+            drops.append(timed(lambda fresh=fresh, seed=seed: drop(fresh, seed)))
+            fresh.close()
+
+        slider = page.get_by_role("slider", name="Layer, from early to late")
+        layers = [timed(change_picture(page, lambda: slider.press("ArrowLeft"))) for _ in range(GOES + 1)][1:]
+        numbers = range(1, GOES + 1)
+        genera = [timed(change_picture(page, lambda n=n: choose_genus(page, n))) for n in numbers]
+        one = memory_mb(server.pid)
+
+        pages = []
+        for seed in range(SESSIONS):
+            each = browser.new_context().new_page()
+            each.goto(address)
+            each.get_by_role("button", name="Fly agaric").wait_for(timeout=WAIT_MS)
+            drop(each, 100 + seed)
+            pages.append(each)
+        every = memory_mb(server.pid)
+    finally:
+        stop_app(server)
+    measured = (first_page, statistics.median(drops), statistics.median(layers), statistics.median(genera))
+    return dict(zip(BUDGETS, measured, strict=True)), one, every
+
+
+def main() -> int:
+    """Print the figures beside their budgets."""
+    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+        )
+        measured, one, every = measure(browser, Path(folder) / "log.txt")
+        browser.close()
+    for what, seconds in measured.items():
+        budget = BUDGETS[what]
+        told = "" if budget is None else f"   budget {budget:.2f} s: {'kept' if seconds <= budget else 'MISSED'}"
+        print(f"{what:<46} {seconds:6.2f} s{told}")
+    print(f"{'server memory, one session':<46} {one:6.0f} MB")
+    kept = "kept" if every <= 1536 else "MISSED"
+    print(f"{f'server memory, {SESSIONS} sessions':<46} {every:6.0f} MB  budget 1536 MB: {kept}")
+    print("Browser and server share this machine's processors; times are what the visitor waits, browser included.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
