@@ -1,4 +1,4 @@
-"""Command line for making a model: prepare photos, train, evaluate, publish."""
+"""Command line for making a model: prepare photos, train, evaluate."""
 
 import argparse
 import platform
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line's values."""
     parser = argparse.ArgumentParser(prog="train.py", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="prepare | train | evaluate | publish")
+    commands = parser.add_subparsers(required=True, metavar="prepare | train | evaluate")
 
     command = commands.add_parser("prepare", help="photos in genus folders become a manifest with a leak-free split")
     command.add_argument("source", help="folder of genus folders, kaggle:OWNER/DATASET, or hf://datasets/OWNER/NAME")

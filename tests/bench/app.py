@@ -101,7 +101,7 @@ def measure(browser: Browser, log: Path) -> tuple[dict[str, float], float, float
         page = browser.new_page()
         page.goto(address, timeout=WAIT_MS)
         page.locator('[data-testid="stFileUploaderDropzone"] input[type=file]').wait_for(state="attached")
-        page.get_by_role("button", name="Fly agaric").wait_for(timeout=WAIT_MS)
+        page.get_by_role("button", name="Fly agaric", exact=True).wait_for(timeout=WAIT_MS)
         first_page = time.perf_counter() - began
 
         drop(page, 0)
@@ -109,7 +109,7 @@ def measure(browser: Browser, log: Path) -> tuple[dict[str, float], float, float
         for seed in range(1, GOES + 1):
             fresh = browser.new_page()
             fresh.goto(address)
-            fresh.get_by_role("button", name="Fly agaric").wait_for(timeout=WAIT_MS)
+            fresh.get_by_role("button", name="Fly agaric", exact=True).wait_for(timeout=WAIT_MS)
             drops.append(timed(lambda fresh=fresh, seed=seed: drop(fresh, seed)))
             fresh.close()
 
@@ -123,7 +123,7 @@ def measure(browser: Browser, log: Path) -> tuple[dict[str, float], float, float
         for seed in range(SESSIONS):
             each = browser.new_context().new_page()
             each.goto(address)
-            each.get_by_role("button", name="Fly agaric").wait_for(timeout=WAIT_MS)
+            each.get_by_role("button", name="Fly agaric", exact=True).wait_for(timeout=WAIT_MS)
             drop(each, 100 + seed)
             pages.append(each)
         every = memory_mb(server.pid)

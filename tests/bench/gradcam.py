@@ -10,6 +10,7 @@ machine hits them alike. The photos are real ones where this machine has some (M
 import argparse
 import os
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -20,6 +21,8 @@ from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
 from torchcam.methods import GradCAM as TorchCam
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mushroom.checkpoints import list_checkpoints
 from mushroom.classifier import Classifier

@@ -5,11 +5,15 @@ their ratio; the issue asks for at least 20.
 """
 
 import statistics
+import sys
 import time
+from pathlib import Path
 
 import torch
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mushroom.model import GenusNet, ModelConfig, build_model, freeze_backbone
 from mushroom.recipes import DEFAULT, NOTEBOOK
