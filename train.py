@@ -1,4 +1,4 @@
-"""Command line for making a model: prepare photos, train, evaluate."""
+"""Command line for making a model: prepare photos, train, evaluate, publish."""
 
 import argparse
 import platform
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line's values."""
     parser = argparse.ArgumentParser(prog="train.py", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="prepare | train | evaluate")
+    commands = parser.add_subparsers(required=True, metavar="prepare | train | evaluate | publish")
 
     command = commands.add_parser("prepare", help="photos in genus folders become a manifest with a leak-free split")
     command.add_argument("source", help="folder of genus folders, kaggle:OWNER/DATASET, or hf://datasets/OWNER/NAME")
@@ -96,6 +96,13 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     command.add_argument("--split", choices=("train", "validation", "test"), default="test", help="split to print")
     command.add_argument("--faithfulness", action="store_true", help="also measure heatmaps, every method and stage")
     command.set_defaults(run=run_evaluate)
+
+    command = commands.add_parser("publish", help="send a checkpoint folder to the Hugging Face Hub, in one commit")
+    command.add_argument("checkpoint", type=Path)
+    command.add_argument("--repo", required=True, metavar="USER/NAME")
+    command.add_argument("--private", action="store_true", help="where the repository does not exist yet")
+    command.add_argument("--dry-run", action="store_true", help="only say what would be sent")
+    command.set_defaults(run=run_publish)
     return parser.parse_args(arguments)
 
 
@@ -171,6 +178,14 @@ def run_train(args: argparse.Namespace) -> int:
 def run_evaluate(args: argparse.Namespace) -> int:
     """Write the report and print one split of it."""
     return print_evaluation(args.checkpoint, load_prepared(args.prepared), args.split, args.faithfulness)
+
+
+def run_publish(args: argparse.Namespace) -> int:
+    """Send the checkpoint, and print where it is."""
+    from mushroom.hub import publish
+
+    print(publish(args.checkpoint, args.repo, private=args.private, dry_run=args.dry_run))
+    return 0
 
 
 def print_evaluation(checkpoint: Path, prepared: Prepared, split: str, faithfulness: bool = False) -> int:

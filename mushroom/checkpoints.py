@@ -13,6 +13,9 @@ CARD_FILE = "README.md"
 DEFAULT_MODEL = "efficientnetv2_b0"
 """The checkpoint that is used where none is named."""
 
+HUB_PREFIX = "hf://"
+"""A checkpoint that is named so is fetched from the Hugging Face Hub: ``hf://user/name@revision``."""
+
 CHECKPOINTS_VARIABLE = "MUSHROOM_CHECKPOINTS"
 SHIPPED_CHECKPOINTS = Path(__file__).resolve().parent.parent / "assets" / "models"
 

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from mushroom import faithfulness, gradcam
-from mushroom.checkpoints import WEIGHTS_FILE, checkpoints_folder, list_checkpoints
+from mushroom.checkpoints import HUB_PREFIX, WEIGHTS_FILE, checkpoints_folder, list_checkpoints
 from mushroom.genera import GENERA
 from mushroom.gradcam import ExplanationError, Layer, LayerHeatmaps
 from mushroom.metrics import probabilities, unknown_score
@@ -71,7 +71,7 @@ class Classifier:
 
     @classmethod
     def load(cls, checkpoint: str | Path | None = None) -> "Classifier":
-        """The classifier of a checkpoint folder; the default one without an argument.
+        """The classifier of a checkpoint folder, or of ``hf://user/name@revision``; the default one without.
 
         Raises CheckpointError with a sentence where it can't be used.
         """
@@ -82,6 +82,10 @@ class Classifier:
                     f"There is no checkpoint in {checkpoints_folder()}: train one, or name a checkpoint folder."
                 )
             checkpoint = at_hand[0]
+        if str(checkpoint).startswith(HUB_PREFIX):
+            from mushroom.hub import fetch, parse_address
+
+            checkpoint = fetch(parse_address(str(checkpoint)))
         folder = Path(checkpoint)
         model, config = load_checkpoint(folder)
         return cls(model, config, folder)

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what ``run`` takes."""
     parser.add_argument("photo", type=Path, metavar="PHOTO")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write into")
-    parser.add_argument("--checkpoint", help="checkpoint folder; the default one that ships otherwise")
+    parser.add_argument("--checkpoint", help="checkpoint folder or hf://USER/NAME; else the one that ships")
     parser.add_argument("--genus", help="genus to explain; the predicted one otherwise")
     parser.add_argument("--against", metavar="GENUS", help="explain one genus against this other one")
     parser.add_argument("--method", help=f"one of {', '.join(METHODS)}; gradcam otherwise")

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import torch
 from torch import Tensor, nn
@@ -258,22 +258,54 @@ class _Trace:
 
 def _forward(model: nn.Module, images: Tensor, layers: Sequence[str], *, with_graph: bool) -> _Trace:
     """Run ``model``; the graph for a backward pass starts at the first of ``layers`` that is reached."""
-    feature_maps: dict[str, Tensor] = {}
     # Where the caller is in inference mode its images must be copied to take part in a graph.
     with torch.inference_mode(False), torch.no_grad():
         if images.is_inference():
             images = images.clone()
-        with _capture(model, layers, feature_maps, with_graph=with_graph):
-            logits = model(images)
+        feature_maps, logits = _captured(model, images, layers, with_graph=with_graph)
+        if _remember_overwritten(model, feature_maps):
+            feature_maps, logits = _captured(model, images, layers, with_graph=with_graph)
     missing = [name for name in layers if name not in feature_maps]
     if missing:
         raise ExplanationError(f"The network's layer {missing[0]} was not reached, so it has no heatmap.")
-    return _Trace(logits, feature_maps)
+    return _Trace(logits, {name: captured.feature_map for name, captured in feature_maps.items()})
+
+
+@dataclass(frozen=True)
+class _Captured:
+    """A layer's output, and how often it had been written over when the layer gave it."""
+
+    feature_map: Tensor
+    version: int
+
+
+def _captured(
+    model: nn.Module, images: Tensor, layers: Sequence[str], *, with_graph: bool
+) -> tuple[dict[str, _Captured], Tensor]:
+    feature_maps: dict[str, _Captured] = {}
+    with _capture(model, layers, feature_maps, with_graph=with_graph):
+        return feature_maps, model(images)
+
+
+_overwritten: WeakSet[nn.Module] = WeakSet()
+"""Layers whose output is written over by what comes next, an activation say, so that a copy must go on.
+
+To copy every output would cost a tenth of the time of a pass. That a layer belongs here shows when it was
+captured without: the pass is made again, once in the life of a network.
+"""
+
+
+def _remember_overwritten(model: nn.Module, feature_maps: Mapping[str, _Captured]) -> bool:
+    """Whether any of these feature maps is no longer what its layer gave."""
+    # Autograd counts the writes; there is no public name for its count.
+    altered = [name for name, captured in feature_maps.items() if captured.feature_map._version != captured.version]
+    _overwritten.update(_layer_modules(backbone_of(model), altered).values())
+    return bool(altered)
 
 
 @contextmanager
 def _capture(
-    model: nn.Module, layers: Sequence[str], feature_maps: dict[str, Tensor], *, with_graph: bool
+    model: nn.Module, layers: Sequence[str], feature_maps: dict[str, _Captured], *, with_graph: bool
 ) -> Iterator[None]:
     """Put the outputs of ``layers`` into ``feature_maps`` as the calling thread computes them."""
     owner = threading.get_ident()
@@ -285,13 +317,13 @@ def _capture(
                 return None
             if not isinstance(output, Tensor) or output.ndim != 4:
                 raise ExplanationError(f"The network's layer {name} has no two-dimensional feature map.")
-            if not with_graph:
-                feature_maps[name] = output.clone()
-                return None
-            torch.set_grad_enabled(True)
-            feature_maps[name] = output if output.requires_grad else output.detach().requires_grad_()
-            # A copy goes on, for what comes next may work in place: an activation, a residual sum.
-            return feature_maps[name].clone()
+            starts_graph = with_graph and not output.requires_grad
+            if starts_graph:
+                torch.set_grad_enabled(True)
+                output = output.detach().requires_grad_()
+            feature_maps[name] = _Captured(output, output._version)
+            # Autograd forbids to write over the tensor that its graph starts from.
+            return output.clone() if starts_graph or module in _overwritten else None
 
         return hook
 
@@ -309,14 +341,17 @@ def _capture(
 
 
 def _layer_modules(backbone: nn.Module, names: Sequence[str]) -> dict[str, nn.Module]:
-    # Walking all modules takes as long as a small block: once for all names.
-    modules = dict(backbone.named_modules())
+    found = {}
     for name in names:
-        if not name or name not in modules:
-            near = difflib.get_close_matches(name, [other for other in modules if other], n=5, cutoff=0.4)
+        try:
+            # Looked up one by one: to walk all modules takes as long as a block of the network.
+            found[name] = backbone.get_submodule(name or "?")
+        except AttributeError:
+            known = [other for other, _ in backbone.named_modules() if other]
+            near = difflib.get_close_matches(name, known, n=5, cutoff=0.4)
             hint = f" Near it are: {', '.join(near)}." if near else ""
-            raise ExplanationError(f"This network has no layer {name!r}.{hint}")
-    return {name: modules[name] for name in names}
+            raise ExplanationError(f"This network has no layer {name!r}.{hint}") from None
+    return found
 
 
 def _gradients(weights: Tensor, trace: _Trace, *, keep_graph: bool = False) -> dict[str, Tensor]:
@@ -562,8 +597,8 @@ def normalise(evidence: Tensor) -> tuple[Tensor, Tensor]:
     or where a value is not finite, the heatmap is all zeros.
     """
     evidence = evidence.float()
-    highest = evidence.amax((1, 2))
-    has_evidence = (highest > 0) & evidence.isfinite().all(2).all(1)
+    lowest, highest = evidence.flatten(1).aminmax(dim=1)
+    has_evidence = (highest > 0) & (highest < torch.inf) & (lowest > -torch.inf)
     divisor = torch.where(has_evidence, highest, 1)[:, None, None]
     maps = torch.where(has_evidence[:, None, None], evidence.relu() / divisor, 0)
     return maps, has_evidence
@@ -599,9 +634,20 @@ def _checked(model: nn.Module, images: Tensor, layers: Sequence[str], method: st
         raise ExplanationError("Name at least one layer, as a list of names.")
     if images.ndim != 4 or images.shape[1] != 3 or not len(images):
         raise ExplanationError(f"Images must be a batch of shape (B, 3, h, w), not {tuple(images.shape)}.")
-    if any(module.training for module in model.modules()):
+    if _in_training(model):
         raise ExplanationError("The network is in training mode: call its eval() before asking for heatmaps.")
     return METHODS[method]
+
+
+def _in_training(model: nn.Module) -> bool:
+    # Like model.modules(), which takes ten times as long to tell.
+    waiting = [model]
+    while waiting:
+        module = waiting.pop()
+        if module.training:
+            return True
+        waiting.extend(module.children())
+    return False
 
 
 def _class_indices(given: int | Sequence[int] | Tensor, logits: Tensor, what: str) -> Tensor:

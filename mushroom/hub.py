@@ -1,18 +1,158 @@
-"""The checkpoint folder and the Hugging Face Hub; the model card."""
+"""The checkpoint folder and the Hugging Face Hub: the model card, publish, fetch."""
 
-from collections.abc import Mapping
+import errno
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from httpx2 import HTTPError
+from huggingface_hub import (
+    CommitOperationAdd,
+    EvalResult,
+    HfApi,
+    ModelCardData,
+    get_token,
+    snapshot_download,
+)
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+    RevisionResolutionError,
+)
+from huggingface_hub.utils import validate_repo_id
+
+from mushroom.checkpoints import (
+    CARD_FILE,
+    CONFIG_FILE,
+    HISTORY_FILE,
+    HUB_PREFIX,
+    PREDICTIONS_FILE,
+    REPORT_FILE,
+    WEIGHTS_FILE,
+)
 from mushroom.metrics import SUPPORTED_PHOTOS
-from mushroom.model import ModelConfig
+from mushroom.model import CheckpointError, ModelConfig, load_checkpoint
+
+PUBLISHED_FILES = (WEIGHTS_FILE, CONFIG_FILE, HISTORY_FILE, PREDICTIONS_FILE, REPORT_FILE)
+"""What publish sends, beside the model card; nothing else that may lie in the folder."""
+
+FETCHED_FILES = ("*.safetensors", "*.json")
+"""What is taken from a stranger's repository: nothing that could run."""
+
+
+class HubError(CheckpointError):
+    """The Hub could not be used as asked; the message is a sentence that says what to do."""
+
+
+@dataclass(frozen=True)
+class HubAddress:
+    """A model repository ``user/name``, at a branch, tag or commit where ``revision`` is not None."""
+
+    repo: str
+    revision: str | None = None
+
+
+# --- There and back -----------------------------------------------------------------------------------------
+
+
+def parse_address(text: str) -> HubAddress:
+    """``hf://user/name`` or ``hf://user/name@revision``; HubError otherwise."""
+    repo, _, revision = text.removeprefix(HUB_PREFIX).partition("@")
+    try:
+        validate_repo_id(repo)
+        valid = repo.count("/") == 1 and (not revision or re.fullmatch(r"[\w./-]+", revision) is not None)
+    except HFValidationError:
+        valid = False
+    if not valid:
+        raise HubError(f"{text!r} is no address of a model: write {HUB_PREFIX}user/name or {HUB_PREFIX}user/name@v1.")
+    return HubAddress(repo, revision or None)
+
+
+def fetch(address: HubAddress) -> Path:
+    """The checkpoint folder of a model repository, in the Hub's cache: pinned to one commit, there again offline.
+
+    Raises HubError with a sentence.
+    """
+    with _sentences(address.repo):
+        return Path(snapshot_download(address.repo, revision=address.revision, allow_patterns=[*FETCHED_FILES]))
+
+
+def publish(folder: Path, repo: str, *, private: bool = False, dry_run: bool = False) -> str:
+    """Send a checkpoint folder with its model card to ``repo`` in one commit; the address of what is there then.
+
+    The folder must load and have been evaluated. A dry run sends nothing. Raises CheckpointError or HubError with
+    a sentence; then nothing of the folder is published.
+    """
+    address = parse_address(HUB_PREFIX + repo)
+    model, config = load_checkpoint(folder)
+    if not (folder / REPORT_FILE).is_file():
+        raise HubError(f"{folder} has no {REPORT_FILE}: run `python train.py evaluate` on it first.")
+    report = json.loads((folder / REPORT_FILE).read_text(encoding="utf-8"))
+    card = model_card(config, report, sum(p.numel() for p in model.parameters()), HUB_PREFIX + address.repo)
+    files = [folder / name for name in PUBLISHED_FILES if (folder / name).is_file()]
+    operations = [CommitOperationAdd(path.name, path) for path in files]
+    operations.append(CommitOperationAdd(CARD_FILE, card.encode("utf-8")))
+    if dry_run:
+        return "\n".join(
+            [f"Would be sent to {address.repo}:"]
+            + [f"  {path.name}  {path.stat().st_size / 1e6:.2f} MB" for path in files]
+            + [f"  {CARD_FILE}  {len(card.encode()) / 1e6:.2f} MB"]
+        )
+    if not get_token():
+        raise HubError("Not logged in to the Hugging Face Hub: run `hf auth login` first, or set HF_TOKEN.")
+    api = HfApi()
+    with _sentences(address.repo):
+        api.create_repo(address.repo, private=private, exist_ok=True)
+        done = api.create_commit(address.repo, operations, commit_message=f"Publish {config.name}")
+    return f"Published: {HUB_PREFIX}{address.repo}@{done.oid}"
+
+
+@contextmanager
+def _sentences(repo: str) -> Iterator[None]:
+    """Turn what can go wrong with the Hub into a HubError with a sentence."""
+    try:
+        yield
+    except RevisionNotFoundError as error:
+        raise HubError(f"The model repository {repo} has no such branch, tag or commit.") from error
+    except RepositoryNotFoundError as error:
+        raise HubError(
+            f"There is no model repository {repo} on the Hugging Face Hub, or it is private and not yours: "
+            "check the name, or log in with `hf auth login`."
+        ) from error
+    except HfHubHTTPError as error:
+        status = error.response.status_code
+        if status in (401, 403):
+            raise HubError(
+                f"The Hugging Face Hub refused access to {repo} ({status}): log in with `hf auth login`, with a token "
+                "that may write there."
+            ) from error
+        raise HubError(f"The Hugging Face Hub answered with an error ({status}): try again later.") from error
+    except (LocalEntryNotFoundError, OfflineModeIsEnabled, RevisionResolutionError) as error:
+        raise HubError(
+            f"The Hugging Face Hub could not be reached, and {repo} is not in the cache of this machine."
+        ) from error
+    except (OSError, HTTPError, RuntimeError) as error:
+        # An upload's own errors arrive wrapped in a RuntimeError.
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise HubError(f"The disk is full: {repo} could not be stored.") from error
+        raise HubError(
+            f"The transfer of {repo} broke off: try again, and see that the network is there and the token may write."
+        ) from error
+
+
+# --- Model card ---------------------------------------------------------------------------------------------
 
 CARD = """\
 ---
-license: apache-2.0
-library_name: timm
-pipeline_tag: image-classification
-base_model: timm/{backbone}
-tags: [mushrooms, image-classification, grad-cam]
+{front_matter}
 ---
 
 # {name}: nine genera of mushrooms
@@ -47,7 +187,8 @@ Data fingerprint `{data_fingerprint}`.
 ## How to load it
 ```python
 from mushroom.classifier import Classifier
-classifier = Classifier.load("path/to/this/folder")
+
+classifier = Classifier.load("{address}")
 print(classifier.predict([photo]))
 ```
 
@@ -55,8 +196,13 @@ Every number on this page is computed from `predictions.csv` in this folder by `
 """
 
 
-def model_card(config: ModelConfig, report: Mapping[str, Any], parameters: int) -> str:
-    """The text of a checkpoint folder's README.md, from its config and report alone; ``parameters`` of the net."""
+def model_card(
+    config: ModelConfig, report: Mapping[str, Any], parameters: int, address: str = "path/to/this/folder"
+) -> str:
+    """The text of a checkpoint folder's README.md, from its config and report alone.
+
+    ``parameters`` of the network; ``address`` is what ``Classifier.load`` takes.
+    """
     photos = report["photos"]
     rows = [
         f"| {genus} | {photos['train'][genus]} | {photos['validation'][genus]} | {photos['test'][genus]} |"
@@ -64,6 +210,8 @@ def model_card(config: ModelConfig, report: Mapping[str, Any], parameters: int) 
     ]
     threshold = config.unknown_threshold
     return CARD.format(
+        front_matter=_front_matter(config, report),
+        address=address,
         name=config.name,
         genera=", ".join(config.genera),
         backbone=config.backbone,
@@ -82,6 +230,32 @@ def model_card(config: ModelConfig, report: Mapping[str, Any], parameters: int) 
         scores=_scores(report),
         failures="\n".join(_failures(config, report)),
     )
+
+
+def _front_matter(config: ModelConfig, report: Mapping[str, Any]) -> str:
+    """What the Hub reads: licence, task, and the test split's metrics as its model-index."""
+    results = [
+        EvalResult(
+            task_type="image-classification",
+            dataset_type="mushroom-genera",
+            dataset_name="Nine genera of mushrooms",
+            dataset_split="test",
+            metric_type=kind,
+            metric_name=title,
+            metric_value=round(report["splits"]["test"][key], 4),
+        )
+        for kind, title, key in (("accuracy", "Accuracy", "accuracy"), ("f1", "Macro-F1, all nine genera", "macro_f1"))
+        if "test" in report["splits"]
+    ]
+    return ModelCardData(
+        license="apache-2.0",
+        library_name="timm",
+        pipeline_tag="image-classification",
+        base_model=f"timm/{config.backbone}",
+        tags=["mushrooms", "image-classification", "grad-cam"],
+        model_name=config.name if results else None,
+        eval_results=results or None,
+    ).to_yaml()
 
 
 def _scores(report: Mapping[str, Any]) -> str:

@@ -25,7 +25,7 @@ CSV_COLUMNS = ("photo", "genus", "confidence", "unknown", "unknown_score", *GENE
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what ``run`` takes."""
     parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTO_OR_FOLDER")
-    parser.add_argument("--checkpoint", help="checkpoint folder; the default one that ships otherwise")
+    parser.add_argument("--checkpoint", help="checkpoint folder or hf://USER/NAME; else the one that ships")
     parser.add_argument("--json", action="store_true", help="print one JSON line a photo")
     parser.add_argument("--csv", type=Path, metavar="OUT", help="write a table, with a progress bar")
 

@@ -35,7 +35,7 @@ TARGET = 3
 PHOTOS = 3
 DATA = Path(os.environ.get("MUSHROOM_DATA", Path(__file__).parents[3] / "shared" / "mushrooms"))
 NETWORKS = {"ResNet-50": "resnet50", "ConvNeXt-Tiny": "convnext_tiny", "ConvNeXt-Base": "convnext_base"}
-LAYER_BY_LAYER_REPEATS = 3
+LAYER_BY_LAYER_REPEATS = 2
 """Its passes are many and so slow that few repeats tell enough."""
 
 
@@ -80,7 +80,7 @@ def bare_passes(model: GenusNet, image: Tensor, layers: Sequence[str]) -> float:
     first: list[Tensor] = []
 
     def start_graph(module: nn.Module, args: object, output: Tensor) -> Tensor:
-        first.append(output.detach().requires_grad_())
+        first[:] = [output.detach().requires_grad_()]
         # The next module may work in place, which autograd forbids on a leaf.
         return first[0].clone()
 
@@ -106,13 +106,16 @@ def layer_by_layer(model: GenusNet, image: Tensor, layers: Sequence[str]) -> flo
             with GradCAM(model=model, target_layers=[module]) as extractor:
                 extractor(input_tensor=image, targets=[ClassifierOutputTarget(TARGET)])
 
-    spent = seconds(every_layer)
+    spent = seconds(every_layer, warm_up=False)
     model.requires_grad_(False)
     model.zero_grad()
     return spent
 
 
-def seconds(work: Callable[[], object]) -> float:
+def seconds(work: Callable[[], object], *, warm_up: bool = True) -> float:
+    """Time of ``work``, done once before: each way meets the memory as it left it, not as another way did."""
+    if warm_up:
+        work()
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
@@ -121,18 +124,24 @@ def seconds(work: Callable[[], object]) -> float:
 def compare(model: GenusNet, image: Tensor, layers: Sequence[str], repeats: int) -> str:
     ways = {"ours": ours, "bare": bare_passes, "torch-cam": torch_cam, "layer by layer": layer_by_layer}
     spent: dict[str, list[float]] = {name: [] for name in ways}
-    for repeat in range(repeats + 1):
-        for name, way in ways.items():
-            if name == "layer by layer" and repeat > min(repeats, LAYER_BY_LAYER_REPEATS):
-                continue
-            spent[name].append(way(model, image, layers))
-    # The first round of each warms up.
-    medians = {name: statistics.median(times[1:]) * 1e3 for name, times in spent.items()}
-    mine = medians["ours"]
+    for name in ways:
+        # The first of each warms up.
+        ways[name](model, image, layers)
+    for repeat in range(repeats):
+        for place in range(len(ways)):
+            # Each goes first in turn: what a way leaves in the caches, the next one meets.
+            name = list(ways)[(place + repeat) % len(ways)]
+            if name != "layer by layer" or repeat < LAYER_BY_LAYER_REPEATS:
+                spent[name].append(ways[name](model, image, layers))
+    medians = {name: statistics.median(times) * 1e3 for name, times in spent.items()}
+    # Of times measured in the same round: the machine's speed drifts more than the ways differ.
+    ratios = {
+        name: statistics.median(mine / other for mine, other in zip(spent["ours"], times, strict=False))
+        for name, times in spent.items()
+    }
     return (
-        f"{mine:8.1f} {medians['bare']:8.1f} {medians['torch-cam']:9.1f} {medians['layer by layer']:14.1f}"
-        f" | {mine / medians['bare']:6.3f} {mine / medians['torch-cam']:9.3f}"
-        f" {mine / medians['layer by layer']:14.3f}"
+        f"{medians['ours']:8.1f} {medians['bare']:8.1f} {medians['torch-cam']:9.1f} {medians['layer by layer']:14.1f}"
+        f" | {ratios['bare']:6.3f} {ratios['torch-cam']:9.3f} {ratios['layer by layer']:14.3f}"
     )
 
 
@@ -158,7 +167,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few repeats")
     parser.add_argument("--networks", nargs="*", default=[], metavar="NAME", help="only titles with NAME")
     options = parser.parse_args()
-    repeats = 2 if options.quick else 9
+    repeats = 3 if options.quick else 15
     has_bf16 = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     print(f"one photo, Grad-CAM, median of {repeats} repeats in ms, {torch.get_num_threads()} threads")
     print(f"{'':<50} {'ours':>8} {'bare':>8} {'torch-cam':>9} {'layer by layer':>14} | ratios of ours to each")
