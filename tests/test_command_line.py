@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import PAINTED, paint_photos
+from painted import PAINTED, paint_photos
 
 import train as train_command
 from mushroom.__main__ import main as mushroom_command
