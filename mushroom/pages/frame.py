@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
+from PIL import Image
 from streamlit.delta_generator import DeltaGenerator
 
 from mushroom.checkpoints import WEIGHTS_FILE, list_checkpoints
@@ -286,7 +287,10 @@ def classifier(folder: Path) -> "Classifier":
 def _load(folder: str, changed_ns: int) -> "Classifier":
     from mushroom.classifier import Classifier
 
-    return Classifier.load(folder)
+    loaded = Classifier.load(folder)
+    # A network's first pass is slower than those after: better now than under a visitor's photo.
+    loaded.explain(Image.new("RGB", (loaded.preprocessing.input_px,) * 2))
+    return loaded
 
 
 # --- The photos on this machine -----------------------------------------------------------------------------

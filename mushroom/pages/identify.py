@@ -66,6 +66,7 @@ STYLE = """
 
 WELCOME_STYLE = """
 <style>
+.st-key-ahead { display: none; }
 .st-key-door [data-testid="stFileUploaderDropzone"] { min-height: 7rem; align-items: center; align-content: center; }
 </style>
 """
@@ -153,7 +154,15 @@ def _start_over() -> None:
 
 
 def _warm_up() -> None:
-    """Load the network while the visitor looks for a photo. What is wrong with it is told when it is needed."""
+    """Load, while the visitor looks for a photo, what the answer will need: the network, and the browser's charts.
+
+    What is wrong with the network is told when it is needed.
+    """
+    from mushroom import figures
+
+    with st.container(key="ahead"):
+        # Never seen: the browser fetches its code for charts with the first one, and that is megabytes.
+        st.plotly_chart(figures.genus_bars(dict.fromkeys(GENERA, 0.0), shown=GENERA[0]), key="ahead_bars")
     with contextlib.suppress(ValueError):
         for folder in list(frame.checkpoints().values())[:1]:
             frame.classifier(folder)
