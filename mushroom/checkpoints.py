@@ -16,6 +16,9 @@ DEFAULT_MODEL = "efficientnetv2_b0"
 HUB_PREFIX = "hf://"
 """A checkpoint that is named so is fetched from the Hugging Face Hub: ``hf://user/name@revision``."""
 
+MODEL_VARIABLE = "MUSHROOM_MODEL"
+"""Where it is set, ``hf://user/name``: the app shows that model from the Hub before those at hand."""
+
 CHECKPOINTS_VARIABLE = "MUSHROOM_CHECKPOINTS"
 SHIPPED_CHECKPOINTS = Path(__file__).resolve().parent.parent / "assets" / "models"
 

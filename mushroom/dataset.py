@@ -2,7 +2,8 @@
 
 ``prepare`` writes three files into a **prepared folder**: ``manifest.csv`` (a row a photo of the nine genera),
 ``background.csv`` (photos that are none of the nine, if any were given) and ``dataset.json`` (where the photos
-lie, what was left out and why). Photos themselves are never copied.
+lie, what was left out and why). Photos themselves are never copied. A prepared folder that holds its photos, too,
+can be moved, or sent to the Hub, as a whole.
 """
 
 import hashlib
@@ -159,12 +160,15 @@ def load_prepared(folder: Path) -> Prepared:
         raise DatasetError(f"{folder} can't be read: {error}.") from error
     if fingerprint(manifest, background) != facts["fingerprint"]:
         raise DatasetError(f"The tables in {folder} were changed since prepare wrote them: run prepare again.")
+    for photo in manifest.photo:
+        if Path(photo).is_absolute() or ".." in Path(photo).parts:
+            raise DatasetError(f"The manifest in {folder} names a photo outside its folder: {photo}.")
     return Prepared(
         folder=folder,
         manifest=manifest,
         background=background,
-        root=Path(facts["root"]),
-        background_roots={kind: Path(root) for kind, root in facts["background_roots"].items()},
+        root=folder / facts["root"],
+        background_roots={kind: folder / root for kind, root in facts["background_roots"].items()},
         fingerprint=facts["fingerprint"],
         left_out=facts["left_out"],
         notes=facts["notes"],
@@ -387,8 +391,8 @@ def _write(prepared: Prepared, seed: int) -> None:
     out = prepared.folder
     out.parent.mkdir(parents=True, exist_ok=True)
     facts = {
-        "root": str(prepared.root),
-        "background_roots": {kind: str(root) for kind, root in prepared.background_roots.items()},
+        "root": _relative_inside(prepared.root, out),
+        "background_roots": {kind: _relative_inside(root, out) for kind, root in prepared.background_roots.items()},
         "seed": seed,
         "counts": prepared.counts,
         "left_out": list(prepared.left_out),
@@ -405,3 +409,9 @@ def _write(prepared: Prepared, seed: int) -> None:
         (out / BACKGROUND_FILE).unlink(missing_ok=True)
         for file in folder.iterdir():
             shutil.move(file, out / file.name)
+
+
+def _relative_inside(place: Path, folder: Path) -> str:
+    """``place`` as seen from ``folder`` where it lies inside, so that both can be moved together; else absolute."""
+    place, folder = place.resolve(), folder.resolve()
+    return place.relative_to(folder).as_posix() if place.is_relative_to(folder) else str(place)

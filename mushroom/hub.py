@@ -3,7 +3,7 @@
 import errno
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,14 +38,18 @@ from mushroom.checkpoints import (
     REPORT_FILE,
     WEIGHTS_FILE,
 )
+from mushroom.dataset import BACKGROUND_FILE, DATASET_FILE, HUB_DATASET, MANIFEST_FILE, load_prepared
 from mushroom.metrics import SUPPORTED_PHOTOS
 from mushroom.model import CheckpointError, ModelConfig, load_checkpoint
 
 PUBLISHED_FILES = (WEIGHTS_FILE, CONFIG_FILE, HISTORY_FILE, PREDICTIONS_FILE, REPORT_FILE)
 """What publish sends, beside the model card; nothing else that may lie in the folder."""
 
-FETCHED_FILES = ("*.safetensors", "*.json")
-"""What is taken from a stranger's repository: nothing that could run."""
+FETCHED_FILES = (WEIGHTS_FILE, CONFIG_FILE, REPORT_FILE)
+"""What is taken from a stranger's repository to load its model: nothing that could run, and nothing beside."""
+
+RECORDS = (PREDICTIONS_FILE, HISTORY_FILE)
+"""What the app takes, too, to show how the model learned and what it answered: tables, read as such."""
 
 
 class HubError(CheckpointError):
@@ -54,7 +58,7 @@ class HubError(CheckpointError):
 
 @dataclass(frozen=True)
 class HubAddress:
-    """A model repository ``user/name``, at a branch, tag or commit where ``revision`` is not None."""
+    """A repository ``user/name``, at a branch, tag or commit where ``revision`` is not None."""
 
     repo: str
     revision: str | None = None
@@ -64,25 +68,55 @@ class HubAddress:
 
 
 def parse_address(text: str) -> HubAddress:
-    """``hf://user/name`` or ``hf://user/name@revision``; HubError otherwise."""
-    repo, _, revision = text.removeprefix(HUB_PREFIX).partition("@")
+    """``hf://user/name`` of a model or ``hf://datasets/user/name``, with ``@revision`` or not; HubError otherwise."""
+    repo, _, revision = text.removeprefix(HUB_DATASET).removeprefix(HUB_PREFIX).partition("@")
     try:
         validate_repo_id(repo)
         valid = repo.count("/") == 1 and (not revision or re.fullmatch(r"[\w./-]+", revision) is not None)
     except HFValidationError:
         valid = False
     if not valid:
-        raise HubError(f"{text!r} is no address of a model: write {HUB_PREFIX}user/name or {HUB_PREFIX}user/name@v1.")
+        prefix = HUB_DATASET if text.startswith(HUB_DATASET) else HUB_PREFIX
+        raise HubError(f"{text!r} is no address on the Hub: write {prefix}user/name or {prefix}user/name@v1.")
     return HubAddress(repo, revision or None)
 
 
-def fetch(address: HubAddress) -> Path:
+def fetch(address: HubAddress, *, records: bool = False) -> Path:
     """The checkpoint folder of a model repository, in the Hub's cache: pinned to one commit, there again offline.
 
-    Raises HubError with a sentence.
+    Weights, config and report; with ``records`` also the tables of what it answered and how it learned. Raises
+    HubError with a sentence.
+    """
+    files = [*FETCHED_FILES, *(RECORDS if records else ())]
+    with _sentences(address.repo):
+        return Path(snapshot_download(address.repo, revision=address.revision, allow_patterns=files))
+
+
+def fetch_test_photos(address: HubAddress) -> Path:
+    """The prepared folder of a dataset repository, with the photos of its test split and no others.
+
+    Raises HubError with a sentence, and DatasetError where the repository holds no prepared folder.
     """
     with _sentences(address.repo):
-        return Path(snapshot_download(address.repo, revision=address.revision, allow_patterns=[*FETCHED_FILES]))
+        tables = _fetch_dataset(address, [MANIFEST_FILE, BACKGROUND_FILE, DATASET_FILE])
+        prepared = load_prepared(tables)
+        if not prepared.root.resolve().is_relative_to(tables.resolve()):
+            raise HubError(f"The dataset {address.repo} does not hold its own photos: prepare and send them together.")
+        test = prepared.manifest[prepared.manifest.split == "test"].to_dict("records")
+        photos = [prepared.photo_path(row) for row in test]
+        return _fetch_dataset(
+            # The commit that the tables are of, whatever has been sent there since.
+            HubAddress(address.repo, tables.name),
+            [path.relative_to(tables).as_posix() for path in photos],
+        )
+
+
+def _fetch_dataset(address: HubAddress, files: Sequence[str]) -> Path:
+    # Names are matched as patterns: in a photo's name, brackets would be more than brackets.
+    patterns = [re.sub(r"([*?[])", r"[\1]", name) for name in files]
+    return Path(
+        snapshot_download(address.repo, repo_type="dataset", revision=address.revision, allow_patterns=patterns)
+    )
 
 
 def publish(folder: Path, repo: str, *, private: bool = False, dry_run: bool = False) -> str:
@@ -121,10 +155,10 @@ def _sentences(repo: str) -> Iterator[None]:
     try:
         yield
     except RevisionNotFoundError as error:
-        raise HubError(f"The model repository {repo} has no such branch, tag or commit.") from error
+        raise HubError(f"The repository {repo} has no such branch, tag or commit.") from error
     except RepositoryNotFoundError as error:
         raise HubError(
-            f"There is no model repository {repo} on the Hugging Face Hub, or it is private and not yours: "
+            f"There is no repository {repo} on the Hugging Face Hub, or it is private and not yours: "
             "check the name, or log in with `hf auth login`."
         ) from error
     except HfHubHTTPError as error:

@@ -1,192 +1,40 @@
-"""Publish and fetch against a server on this machine that speaks as much of the Hub's API as they use."""
+"""Publish and fetch against a Hub on this machine."""
 
-import base64
 import errno
-import hashlib
 import json
-import threading
+import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import huggingface_hub
 import pytest
 import torch
 from huggingface_hub import constants
+from local_hub import REPO, TOKEN, Hub, serve
+from painted import PAINTED, paint_photos
 
 from mushroom.checkpoints import CONFIG_FILE, HISTORY_FILE, REPORT_FILE, WEIGHTS_FILE, list_checkpoints
 from mushroom.classifier import Classifier
-from mushroom.hub import HubAddress, HubError, fetch, parse_address, publish
+from mushroom.dataset import DATASET_FILE, load_prepared, prepare
+from mushroom.hub import HubAddress, HubError, fetch, fetch_test_photos, parse_address, publish
 from mushroom.model import CheckpointError, ModelConfig, build_model, save_checkpoint
-
-REPO = "someone/mushrooms"
-TOKEN = "hf_" + "x" * 34
-
-
-@dataclass
-class Hub:
-    """One model repository: its files by commit, what was asked of it, and how it shall fail."""
-
-    commits: dict[str, dict[str, bytes]] = field(default_factory=dict)
-    objects: dict[str, bytes] = field(default_factory=dict)
-    requests: list[str] = field(default_factory=list)
-    fail: dict[str, int] = field(default_factory=dict)
-    """Status to answer where the path of a request contains the key."""
-    truncate: bool = False
-    created: bool = False
-
-    @property
-    def head(self) -> str:
-        return list(self.commits)[-1]
-
-    def commit(self, files: dict[str, bytes]) -> str:
-        before = self.commits[self.head] if self.commits else {}
-        name = hashlib.sha1(repr(sorted(files)).encode() + bytes([len(self.commits)])).hexdigest()
-        self.commits[name] = before | files
-        return name
-
-
-class Handler(BaseHTTPRequestHandler):
-    hub: Hub
-
-    def log_message(self, format: str, *args: object) -> None:
-        """The tests' output stays clean."""
-
-    def answer(self, status: int, body: bytes = b"", **headers: str) -> None:
-        self.send_response(status)
-        sent = body[: len(body) // 2] if self.hub.truncate and "ETag" in headers else body
-        for name, value in ({"Content-Length": str(len(body))} | headers).items():
-            self.send_header(name.replace("_", "-"), value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(sent)
-        self.close_connection = True
-
-    def json(self, value: object, status: int = 200) -> None:
-        self.answer(status, json.dumps(value).encode(), Content_Type="application/json")
-
-    def failed(self) -> bool:
-        path = self.path.split("?")[0]
-        self.hub.requests.append(f"{self.command} {path}")
-        for part, status in self.hub.fail.items():
-            if part in path:
-                code = {"X_Error_Code": "RepoNotFound"} if status == 404 else {}
-                self.answer(status, b"{}", **code)
-                return True
-        return False
-
-    def do_GET(self) -> None:
-        if self.failed():
-            return None
-        path = self.path.split("?")[0]
-        parts = path.strip("/").split("/")
-        if path.startswith(f"/api/models/{REPO}"):
-            revision = parts[-1] if "revision" in parts or "tree" in parts else "main"
-            commit = self.hub.head if revision == "main" else revision
-            if commit not in self.hub.commits:
-                return self.answer(404, b"{}", X_Error_Code="RevisionNotFound")
-            files = self.hub.commits[commit]
-            if "tree" in parts:
-                return self.json(
-                    [
-                        {"type": "file", "path": name, "size": len(data), "oid": hashlib.sha1(data).hexdigest()}
-                        for name, data in files.items()
-                    ]
-                )
-            return self.json({"id": REPO, "sha": commit, "siblings": [{"rfilename": name} for name in files]})
-        if path.startswith(f"/{REPO}/resolve/"):
-            commit, name = parts[3], "/".join(parts[4:])
-            data = self.hub.commits[commit][name]
-            start = int((self.headers.get("Range") or "bytes=0-").removeprefix("bytes=").split("-")[0])
-            tag = {"ETag": f'"{hashlib.sha1(data).hexdigest()}"', "X_Repo_Commit": commit, "Accept_Ranges": "bytes"}
-            if start:
-                tag["Content_Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
-            return self.answer(206 if start else 200, data[start:], **tag)
-        return self.answer(404, b"{}")
-
-    do_HEAD = do_GET
-
-    def body(self) -> bytes:
-        if self.headers.get("Transfer-Encoding") == "chunked":
-            chunks = []
-            while size := int(self.rfile.readline(), 16):
-                chunks.append(self.rfile.read(size))
-                self.rfile.readline()
-            return b"".join(chunks)
-        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
-
-    def do_PUT(self) -> None:
-        data = self.body()
-        if self.failed():
-            return None
-        self.hub.objects[hashlib.sha256(data).hexdigest()] = data
-        return self.answer(200)
-
-    def do_POST(self) -> None:
-        data = self.body()
-        if self.failed():
-            return None
-        if self.headers.get("Authorization") != f"Bearer {TOKEN}":
-            return self.answer(401, b"{}")
-        path = self.path.split("?")[0]
-        address = f"http://{self.headers['Host']}"
-        if path == "/api/validate-yaml":
-            return self.json({"errors": [], "warnings": []})
-        if path == "/api/repos/create":
-            self.hub.created = True
-            if not self.hub.commits:
-                self.hub.commit({".gitattributes": b""})
-            return self.json({"url": f"{address}/{REPO}", "name": REPO})
-        if "/preupload/" in path:
-            return self.json(
-                {
-                    "files": [
-                        {
-                            "path": each["path"],
-                            "uploadMode": "lfs" if each["path"].endswith(".safetensors") else "regular",
-                            "shouldIgnore": False,
-                        }
-                        for each in json.loads(data)["files"]
-                    ]
-                }
-            )
-        if path.endswith("/objects/batch"):
-            objects = [
-                each | {"actions": {"upload": {"href": f"{address}/upload/{each['oid']}"}}}
-                for each in json.loads(data)["objects"]
-            ]
-            return self.json({"transfer": "basic", "objects": objects})
-        if "/commit/" in path:
-            files = {}
-            for line in map(json.loads, data.splitlines()):
-                value = line["value"]
-                if line["key"] == "file":
-                    files[value["path"]] = base64.b64decode(value["content"])
-                elif line["key"] == "lfsFile":
-                    files[value["path"]] = self.hub.objects[value["oid"]]
-            commit = self.hub.commit(files)
-            return self.json({"commitOid": commit, "commitUrl": f"{address}/{REPO}/commit/{commit}", "success": True})
-        return self.answer(404, b"{}")
 
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
     """A Hub on this machine; huggingface_hub is told of it as HF_ENDPOINT would, and caches in a fresh folder."""
     hub = Hub()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("OneHub", (Handler,), {"hub": hub}))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    endpoint = f"http://127.0.0.1:{server.server_port}"
-    monkeypatch.setattr(constants, "ENDPOINT", endpoint)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", endpoint + "/{repo_id}/resolve/{revision}/{filename}")
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
-    monkeypatch.setenv("HF_TOKEN", TOKEN)
-    yield hub
-    server.shutdown()
-    server.server_close()
-    huggingface_hub.close_session()
+    with serve(hub) as endpoint:
+        monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setattr(
+            constants, "HUGGINGFACE_CO_URL_TEMPLATE", endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+        )
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
+        monkeypatch.setenv("HF_TOKEN", TOKEN)
+        yield hub
+        huggingface_hub.close_session()
 
 
 @pytest.fixture
@@ -246,6 +94,11 @@ def test_fetch_takes_weights_and_json_only(published: Hub) -> None:
     assert names == {WEIGHTS_FILE, CONFIG_FILE, REPORT_FILE}
 
 
+def test_the_app_also_takes_the_tables(published: Hub) -> None:
+    names = {path.name for path in fetch(HubAddress(REPO), records=True).iterdir()}
+    assert names == {WEIGHTS_FILE, CONFIG_FILE, REPORT_FILE, HISTORY_FILE}
+
+
 def test_a_fetched_folder_is_pinned_to_its_commit(published: Hub, checkpoint: Path) -> None:
     first = published.head
     publish(checkpoint, REPO)
@@ -300,7 +153,7 @@ def test_an_upload_is_taken_up_again_by_the_same_command(hub: Hub, checkpoint: P
     assert WEIGHTS_FILE in hub.commits[hub.head]
 
 
-@pytest.mark.parametrize(("status", "sentence"), [(401, "no model repository|refused"), (403, "refused"), (400, "400")])
+@pytest.mark.parametrize(("status", "sentence"), [(401, "no repository|refused"), (403, "refused"), (400, "400")])
 def test_a_refusal_is_a_sentence(hub: Hub, checkpoint: Path, status: int, sentence: str) -> None:
     hub.fail["/api/"] = status
     with pytest.raises(HubError, match=sentence):
@@ -309,7 +162,7 @@ def test_a_refusal_is_a_sentence(hub: Hub, checkpoint: Path, status: int, senten
 
 def test_a_repository_that_is_not_there_is_a_sentence(hub: Hub) -> None:
     hub.fail["/api/"] = 404
-    with pytest.raises(HubError, match="no model repository someone/mushrooms"):
+    with pytest.raises(HubError, match="no repository someone/mushrooms"):
         fetch(HubAddress(REPO))
 
 
@@ -355,3 +208,45 @@ def test_an_address_that_is_none_is_a_sentence(text: str) -> None:
 def test_an_address_may_name_a_revision() -> None:
     assert parse_address("hf://a/b@v1.0") == HubAddress("a/b", "v1.0")
     assert parse_address("hf://a/b") == HubAddress("a/b")
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A prepared folder that holds its photos."""
+    folder = tmp_path / "prepared"
+    for genus, colour in PAINTED.items():
+        paint_photos(folder / "photos" / genus, colour, 6)
+    shutil.move(folder / "photos/Amanita/0.jpg", folder / "photos/Amanita/a [1].jpg")
+    prepare(folder / "photos", folder, progress=False)
+    return folder
+
+
+def sent(hub: Hub, folder: Path) -> None:
+    """Everything in ``folder`` becomes a commit of the hub's dataset."""
+    files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    hub.commit(files)
+
+
+def test_the_photos_of_the_test_split_come_from_a_dataset_and_no_others(hub: Hub, photos: Path) -> None:
+    sent(hub, photos)
+    fetched = load_prepared(fetch_test_photos(parse_address(f"hf://datasets/{REPO}")))
+    assert fetched.fingerprint == load_prepared(photos).fingerprint
+    for row in fetched.manifest.to_dict("records"):
+        assert fetched.photo_path(row).is_file() == (row["split"] == "test"), row["photo"]
+
+
+def test_a_dataset_without_its_photos_is_told(hub: Hub, photos: Path, tmp_path: Path) -> None:
+    apart = tmp_path / "apart"
+    prepare(photos / "photos", apart, progress=False)
+    sent(hub, apart)
+    with pytest.raises(HubError, match="does not hold its own photos"):
+        fetch_test_photos(HubAddress(REPO))
+
+
+@pytest.mark.parametrize("root", ["/", "..", "photos/../../.."])
+def test_a_dataset_that_points_elsewhere_is_refused(hub: Hub, photos: Path, root: str) -> None:
+    facts = json.loads((photos / DATASET_FILE).read_text())
+    (photos / DATASET_FILE).write_text(json.dumps(facts | {"root": root}))
+    sent(hub, photos)
+    with pytest.raises(HubError, match="does not hold its own photos"):
+        fetch_test_photos(HubAddress(REPO))

@@ -21,7 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "overlays": {"genera", "photos"},
     "training": {"checkpoints", "dataset", "model", "metrics", "photos", "genera", "recipes"},
     "classifier": {"checkpoints", "hub", "photos", "model", "gradcam", "faithfulness", "metrics", "genera"},
-    "hub": {"checkpoints", "model", "metrics"},
+    "hub": {"checkpoints", "dataset", "model", "metrics"},
     "evaluation": {"checkpoints", "classifier", "dataset", "metrics", "faithfulness", "hub", "model", "photos"},
     "figures": {"genera", "texts"},
     "predict_command": {"texts", "classifier", "photos", "genera", "model"},

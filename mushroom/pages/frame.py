@@ -12,7 +12,7 @@ import streamlit as st
 from PIL import Image
 from streamlit.delta_generator import DeltaGenerator
 
-from mushroom.checkpoints import WEIGHTS_FILE, list_checkpoints
+from mushroom.checkpoints import HUB_PREFIX, MODEL_VARIABLE, WEIGHTS_FILE, list_checkpoints
 from mushroom.texts import SAFETY
 
 if TYPE_CHECKING:
@@ -23,7 +23,10 @@ REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
 PREPARED_VARIABLE = "MUSHROOM_PREPARED"
 PREPARED_DEFAULT = REPOSITORY / "data" / "prepared"
-"""The folder that ``train.py prepare`` wrote: the app takes the test split's photos from it."""
+"""The folder that ``train.py prepare`` wrote, or ``hf://datasets/user/name``: where the test split's photos are."""
+
+LOOK_AGAIN = "10m"
+"""How long the app takes it that what it last found on the Hub is what is there."""
 
 CLASSIFIERS_KEPT = 3
 """Networks held in memory at once; the one that was not used for longest goes first."""
@@ -215,6 +218,13 @@ def _shortened(text: str) -> str:
 # --- Notes --------------------------------------------------------------------------------------------------
 
 
+def _note_once(sentence: str) -> None:
+    """A note that a session needs no second time."""
+    if sentence not in st.session_state.setdefault("noted", set()):
+        st.session_state["noted"].add(sentence)
+        note(sentence)
+
+
 def note(sentence: str) -> None:
     """Remember a sentence for ``show_notes``: something fell back, and the visitor should know."""
     st.session_state.setdefault("notes", []).append(sentence)
@@ -256,8 +266,27 @@ def choose_checkpoint(label: str = "Model") -> Path | None:
 
 
 def checkpoints() -> Mapping[str, Path]:
-    """Checkpoint folders at hand by name, the default first."""
-    return {folder.name: folder for folder in list_checkpoints()}
+    """Checkpoint folders at hand by name: the one on the Hub that ``MUSHROOM_MODEL`` names, the default, the others."""
+    at_hand = {folder.name: folder for folder in list_checkpoints()}
+    address = os.environ.get(MODEL_VARIABLE)
+    if not address:
+        return at_hand
+    folder, failure = _fetched_model(address)
+    if folder is None:
+        _note_once(f"{failure} Showing the model that ships with the app instead.")
+        return at_hand
+    return {address.removeprefix(HUB_PREFIX): folder} | at_hand
+
+
+@st.cache_resource(ttl=LOOK_AGAIN, max_entries=1, show_spinner="Fetching the model …")
+def _fetched_model(address: str) -> tuple[Path | None, str]:
+    """The checkpoint folder of a model on the Hub; without one, the sentence that says why."""
+    from mushroom.hub import HubError, fetch, parse_address
+
+    try:
+        return fetch(parse_address(address), records=True), ""
+    except HubError as error:
+        return None, str(error)
 
 
 def open_classifier(label: str = "Model") -> "Classifier | None":
@@ -298,9 +327,28 @@ def _load(folder: str, changed_ns: int) -> "Classifier":
 
 def prepared() -> "Prepared | None":
     """The prepared folder on this machine with its tables; None where there is none or its photos are gone."""
-    folder = Path(os.environ.get(PREPARED_VARIABLE, PREPARED_DEFAULT))
+    named = os.environ.get(PREPARED_VARIABLE, str(PREPARED_DEFAULT))
+    if named.startswith(HUB_PREFIX):
+        folder, failure = _fetched_photos(named)
+        if folder is None:
+            _note_once(f"The photos of the test split are not at hand. {failure}")
+            return None
+    else:
+        folder = Path(named)
     manifest = folder / "manifest.csv"
     return _prepared(folder, manifest.stat().st_mtime_ns) if manifest.is_file() else None
+
+
+@st.cache_resource(ttl=LOOK_AGAIN, max_entries=1, show_spinner="Fetching the photos of the test split …")
+def _fetched_photos(address: str) -> tuple[Path | None, str]:
+    """The prepared folder of a dataset on the Hub; without one, the sentence that says why."""
+    from mushroom.dataset import DatasetError
+    from mushroom.hub import HubError, fetch_test_photos, parse_address
+
+    try:
+        return fetch_test_photos(parse_address(address)), ""
+    except (HubError, DatasetError) as error:
+        return None, str(error)
 
 
 def prepared_fingerprint() -> str | None:
