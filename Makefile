@@ -7,8 +7,10 @@ BIN    := $(VENV)/bin
 TORCH  := $(shell sed -n 's/^torch==/torch==/p' requirements.txt) $(shell sed -n 's/^torchvision==/torchvision==/p' requirements.txt)
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 
+SPACE := build/space
+
 .DEFAULT_GOAL := help
-.PHONY: help app test lint bench fuzz clean
+.PHONY: help app test lint bench fuzz soak space clean
 
 help: ## List what can be made
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -42,5 +44,15 @@ bench: $(VENV)/test-ready ## Print the measured times: training, heatmaps, app
 fuzz: $(VENV)/test-ready ## Throw 20,000 damaged files at the photo reader
 	$(BIN)/python tests/fuzz_photos.py 20000
 
+space: ## Assemble the folder of the hosted Space, as it would be pushed
+	rm -rf $(SPACE)
+	mkdir -p $(SPACE)
+	git ls-files -z app.py mushroom assets/models assets/drawings .streamlit requirements.txt LICENSE \
+	    | tar -c --null -T - | tar -x -C $(SPACE)
+	cp assets/space/Dockerfile assets/space/README.md $(SPACE)
+	@echo "Put it online (once logged in with: hf auth login):"
+	@echo "  hf repos create USER/mushroom --type space --sdk docker --exist-ok"
+	@echo "  hf upload USER/mushroom $(SPACE) . --type space"
+
 clean: ## Remove the virtual environment and caches
-	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) build .pytest_cache .ruff_cache .mypy_cache

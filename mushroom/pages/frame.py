@@ -28,6 +28,12 @@ PREPARED_DEFAULT = REPOSITORY / "data" / "prepared"
 LOOK_AGAIN = "10m"
 """How long the app takes it that what it last found on the Hub is what is there."""
 
+SPACE_HOST_VARIABLE = "SPACE_HOST"
+"""The Hub sets it in a Space: the host name of the app itself."""
+
+UPLOAD_COOKIE = "_streamlit_xsrf"
+"""Streamlit's; an upload is taken only from a browser that sends it."""
+
 CLASSIFIERS_KEPT = 3
 """Networks held in memory at once; the one that was not used for longest goes first."""
 
@@ -133,6 +139,16 @@ def keep_uploads_in_memory() -> None:
     from starlette.formparsers import MultiPartParser
 
     MultiPartParser.spool_max_size = 2 * upload_limit_mb() * 1024**2
+
+
+def uploads_need_own_window() -> str | None:
+    """The hosted app's own address where this visitor's uploads would be refused, else None.
+
+    The Hub shows a Space inside a page of its own. A browser that keeps cookies from what is inside other sites'
+    pages then has none to show with an upload, and the protection against forged uploads turns it away.
+    """
+    host = os.environ.get(SPACE_HOST_VARIABLE)
+    return f"https://{host}" if host and UPLOAD_COOKIE not in st.context.cookies else None
 
 
 def upload_limit_mb() -> int:

@@ -21,9 +21,9 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, WebSocket, sync_playwright
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
-sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests" / "browser")]
+sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests")]
 
-from server import start_app, stop_app  # noqa: E402
+from app_server import start_app, stop_app  # noqa: E402
 
 GOES = 7
 SESSIONS = 20

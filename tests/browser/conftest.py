@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from server import start_app, stop_app
+from app_server import start_app, stop_app
 
 WAIT_MS = 60_000
 

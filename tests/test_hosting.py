@@ -1,0 +1,244 @@
+"""The app as strangers reach it: what the Space's folder holds and runs, and what becomes of a visitor's photo."""
+
+import io
+import json
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import numpy as np
+import pytest
+from app_server import REPOSITORY, start_app, stop_app
+from huggingface_hub import RepoCard
+from PIL import Image
+from visitor import Visitor
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+
+from mushroom.photos import MAX_BYTES
+from mushroom.texts import SAFETY
+
+STRANGER = 65534
+"""The user id of nobody."""
+
+
+def speckled(seed: int, size: tuple[int, int] = (2000, 1500)) -> bytes:
+    """A JPEG of some megabytes, larger than what a server might keep in memory by chance."""
+    speckles = np.random.default_rng(seed).integers(0, 255, (size[1], size[0], 3)).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(speckles).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
+# --- The Space ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that ``make space`` assembles."""
+    folder = tmp_path_factory.mktemp("space") / "assembled"
+    subprocess.run(["make", "space", f"SPACE={folder}"], cwd=REPOSITORY, check=True, capture_output=True)
+    return folder
+
+
+def dockerfile(space: Path, instruction: str) -> list[str]:
+    """The JSON values of the last line with an instruction."""
+    text = (space / "Dockerfile").read_text().replace("\\\n", "")
+    return json.loads(re.findall(rf"^(?:.*\s)?{instruction} (\[.*\])$", text, re.MULTILINE)[-1])
+
+
+def test_the_space_tells_the_hub_what_it_is_and_where_it_listens(space: Path) -> None:
+    facts = RepoCard.load(space / "README.md").data.to_dict()
+    assert facts["sdk"] == "docker"
+    assert f"--server.port={facts['app_port']}" in dockerfile(space, "CMD")
+    # The Hub refuses longer ones.
+    assert len(facts["short_description"]) <= 60
+    assert {facts["colorFrom"], facts["colorTo"]} <= {
+        *("red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray")
+    }
+
+
+def test_the_space_holds_what_the_app_needs_and_nothing_of_its_making(space: Path) -> None:
+    top = {path.name for path in space.iterdir()}
+    assert top == {
+        *("app.py", "mushroom", "assets", ".streamlit", "requirements.txt", "LICENSE", "README.md", "Dockerfile")
+    }
+    names = [path.name for path in space.rglob("*")]
+    assert "model.safetensors" in names
+    assert not {"training", "__pycache__", "manifest.csv"} & set(names)
+
+
+def test_the_space_does_not_run_as_root_and_checks_its_health(space: Path) -> None:
+    text = (space / "Dockerfile").read_text()
+    assert "USER visitor" in text.split("COPY . .")[1]
+    assert "--chown" not in text
+    assert re.search(r"^HEALTHCHECK .*_stcore/health", text.replace("\\\n", ""), re.MULTILINE)
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("setpriv") is None,
+    reason="only root, with setpriv, can run the app as another user",
+)
+def test_the_space_serves_a_page_to_a_user_who_may_write_nowhere_in_it(space: Path, tmp_path: Path) -> None:
+    for path in (space, *space.rglob("*")):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    home = tmp_path / "home"
+    home.mkdir()
+    os.chown(home, STRANGER, STRANGER)
+    streamlit, *rest = [part for part in dockerfile(space, "CMD") if not part.startswith("--server.")]
+    process, address = start_app(
+        tmp_path / "log.txt",
+        {"HOME": str(home), "MUSHROOM_PREPARED": str(home / "none"), "SPACE_HOST": "someone-mushroom.hf.space"},
+        # This machine's Python may lie where only root can look: looking is allowed, writing is not.
+        command=(
+            *("setpriv", f"--reuid={STRANGER}", f"--regid={STRANGER}", "--clear-groups"),
+            *("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"),
+            *(sys.executable, "-m", streamlit, *rest),
+        ),
+        folder=space,
+    )
+    try:
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        assert f"Uid:\t{STRANGER}" in status
+        with Visitor(address) as visitor:
+            opened = visitor.open()
+            assert SAFETY in "".join(html.body for html in opened.each("html"))
+            assert not any("someone-mushroom.hf.space" in alert.body for alert in opened.each("alert"))
+            assert visitor.drop("photo.jpg", speckled(0, (200, 150))).headline
+        with Visitor(address, takes_cookies=False) as visitor:
+            alerts = [alert.body for alert in visitor.open().each("alert")]
+            assert any("https://someone-mushroom.hf.space" in alert for alert in alerts)
+    finally:
+        stop_app(process)
+    assert "Traceback" not in (tmp_path / "log.txt").read_text()
+
+
+# --- A visitor's photo --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("log") / "log.txt"
+
+
+@pytest.fixture(scope="module")
+def address(painted_app: dict[str, str], log: Path) -> Iterator[str]:
+    """An app that can't write a byte to any file: the kernel refuses the process every write that makes one longer."""
+    process, address = start_app(log, painted_app, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)))
+    yield address
+    stop_app(process)
+
+
+def test_a_photo_is_answered_by_a_server_that_can_write_to_no_file(address: str) -> None:
+    photo = speckled(1)
+    assert len(photo) > 2 * 1024**2
+    with Visitor(address) as visitor:
+        visitor.open()
+        answer = visitor.drop("photo.jpg", photo)
+        assert answer.headline
+        assert visitor.picture(answer)
+
+
+def test_no_log_knows_a_photo_or_its_name(address: str, log: Path) -> None:
+    with Visitor(address) as visitor:
+        visitor.open()
+        assert visitor.drop("my-secret-garden.jpg", speckled(2, (300, 200))).headline
+        refused = visitor.drop("my-secret-cellar.jpg", b"not a photo at all")
+        assert "my-secret-cellar" in "".join(html.body for html in refused.each("html"))
+        session = visitor.session
+    told = log.read_text()
+    assert "secret" not in told
+    assert "Traceback" not in told
+    assert session not in told
+
+
+def test_nothing_of_a_photo_reaches_another_session(address: str) -> None:
+    with Visitor(address) as one, Visitor(address) as other:
+        one.open()
+        answer = one.drop("my-secret-garden.jpg", speckled(3, (300, 200)))
+        pictures = {image.url.encode() for images in answer.each("imgs") for image in images.imgs}
+        assert pictures
+        strip = answer.film_strip
+        for page in ("", "compare", "browse", "report", "about"):
+            seen = other.open(page)
+            assert seen.elements
+            assert b"my-secret-garden" not in seen.received
+            assert not any(url in seen.received for url in pictures)
+            assert seen.film_strip != strip
+        assert other.open().headline == ""
+
+
+def test_the_same_photo_from_two_visitors_is_answered_alike(address: str) -> None:
+    photo = speckled(4, (300, 200))
+    with Visitor(address) as one, Visitor(address) as other:
+        one.open()
+        other.open()
+        first, second = one.drop("a.jpg", photo), other.drop("b.jpg", photo)
+        assert first.headline == second.headline
+        assert one.picture(first) == other.picture(second)
+
+
+# --- Deployment defaults ------------------------------------------------------------------------------------
+
+
+def test_an_upload_without_the_token_of_the_page_is_refused(address: str) -> None:
+    with Visitor(address) as visitor:
+        visitor.open()
+        url = f"/_stcore/upload_file/{visitor.session}/some-file"
+        assert visitor.send_file(url, "a.jpg", b"a", token="").status_code == 403
+        assert visitor.send_file(url, "a.jpg", b"a", token="2|aa|bb|1").status_code == 403
+        assert visitor.send_file(url, "a.jpg", b"a").status_code == 204
+
+
+def test_an_upload_into_a_session_that_is_not_there_is_refused(address: str) -> None:
+    with Visitor(address) as visitor:
+        assert visitor.send_file("/_stcore/upload_file/no-session/file", "a.jpg", b"a").status_code == 400
+
+
+def test_an_upload_beyond_the_limit_is_refused(address: str) -> None:
+    with Visitor(address) as visitor:
+        visitor.open()
+        url = f"/_stcore/upload_file/{visitor.session}/some-file"
+        assert visitor.send_file(url, "a.jpg", bytes(MAX_BYTES + 1)).status_code == 413
+
+
+def test_a_page_of_another_origin_can_open_no_session(address: str) -> None:
+    with (
+        pytest.raises((ConnectionClosed, InvalidStatus)),
+        connect(
+            address.replace("http", "ws") + "/_stcore/stream",
+            origin="https://example.org",  # type: ignore[arg-type]
+        ) as socket,
+    ):
+        socket.recv(timeout=10)
+
+
+def test_another_origin_is_not_allowed_to_read(address: str) -> None:
+    answer = httpx2.get(f"{address}/_stcore/health", headers={"Origin": "https://example.org"})
+    assert answer.headers.get("access-control-allow-origin") in (None, address)
+
+
+def test_what_goes_wrong_in_the_app_is_not_spelled_out_to_visitors(tmp_path: Path) -> None:
+    shutil.copytree(REPOSITORY / ".streamlit", tmp_path / ".streamlit")
+    (tmp_path / "app.py").write_text("raise RuntimeError('the inside of the app')\n")
+    process, address = start_app(tmp_path / "log.txt", {}, folder=tmp_path)
+    try:
+        with Visitor(address) as visitor, pytest.raises(AssertionError) as seen:
+            visitor.open()
+    finally:
+        stop_app(process)
+    assert "inside of the app" not in str(seen.value)
+    assert "app.py" not in str(seen.value)
+
+
+def test_no_usage_is_reported(address: str) -> None:
+    with Visitor(address) as visitor:
+        visitor.open()
+        assert visitor.told.HasField("config")
+        assert not visitor.told.config.gather_usage_stats
