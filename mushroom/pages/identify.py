@@ -110,8 +110,8 @@ def render() -> None:
 def _door() -> None:
     if own_window := frame.uploads_need_own_window():
         st.info(
-            f"Your browser lets no photo be sent from inside this page: [open Mushroom in its own window]({own_window}) "
-            "to try one of yours. The drawings work here, too.",
+            f"Your browser lets no photo be sent from inside this page. [Open Mushroom by itself]({own_window}) to try "
+            "one of yours; the drawings work here, too.",
             icon=":material/open_in_new:",
         )
     with st.container(horizontal=True, vertical_alignment="bottom", key="door"):

@@ -83,10 +83,13 @@ def current() -> Subject | None:
 
     Notes where the URL names a photo that is not here or can't be read.
     """
-    from mushroom.photos import PhotoError
-
     drawing = frame.choice("drawing", list(drawings()), None, what="drawing")
     photo = frame.choice("photo", list(test_genera()), None, what="test photo") if _wants_test_photo() else None
+    if photo is None and drawing is None:
+        return st.session_state.get("upload")
+    # It brings torch, seconds of it: whoever only opens the app should not wait.
+    from mushroom.photos import PhotoError
+
     try:
         if photo is not None:
             return _from_file("test", photo, test_photo_path(photo), test_genera()[photo])
