@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 from app_server import REPOSITORY, start_app, stop_app
-from PIL import Image
+from PIL import Image, ImageFilter
 from visitor import GENUS_BOX, LAYER_SLIDER, Run, Visitor
 
 sys.path.insert(0, str(REPOSITORY))
@@ -55,11 +55,15 @@ def photo(seed: int, size: tuple[int, int] = PHOTO_SIZE) -> bytes:
 
 
 def largest_photo() -> bytes:
-    """As many pixels and as many bytes as are allowed."""
-    data = photo(1, (LARGE_SIDE, LARGE_SIDE))
-    assert len(data) < MAX_BYTES
-    # What follows a JPEG's end is read and passed over.
-    return data + bytes(MAX_BYTES - len(data))
+    """As many pixels as are allowed, and about as many bytes: speckled, so that decoding is work."""
+    speckles = np.random.default_rng(0).integers(0, 256, (LARGE_SIDE, LARGE_SIDE, 3), dtype=np.uint8)
+    picture = Image.fromarray(speckles).filter(ImageFilter.BoxBlur(1))
+    for quality in range(95, 5, -10):
+        buffer = io.BytesIO()
+        picture.save(buffer, "JPEG", quality=quality)
+        if buffer.tell() <= MAX_BYTES:
+            return buffer.getvalue()
+    raise AssertionError("no quality is low enough")
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 Nothing here imports torch until a classifier is asked for: the first page is there before the network is.
 """
 
+import atexit
 import gc
 import os
 from collections.abc import Mapping, Sequence
@@ -336,6 +337,7 @@ def _load(folder: str, changed_ns: int) -> "Classifier":
     # Streamlit has the garbage collector go through all of memory after every run, a slider's, too. The libraries
     # just imported are most of it and never garbage; passing them over makes every answer a third of a second faster.
     gc.freeze()
+    atexit.register(gc.unfreeze)
     loaded = Classifier.load(folder)
     # A network's first pass is slower than those after: better now than under a visitor's photo.
     loaded.explain(Image.new("RGB", (loaded.preprocessing.input_px,) * 2))
