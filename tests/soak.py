@@ -37,7 +37,7 @@ PHOTO_SIZE = (1600, 1200)
 FAIR = 4.0
 """Nobody's median wait may be longer than so many times everybody's."""
 
-LONGEST = 10.0
+LONGEST = 15.0
 """No single wait may be longer than so many times the median of its kind."""
 
 FLAT = 1.05

@@ -107,8 +107,11 @@ class Visitor:
         return self.run(page_name=page)
 
     def drop(self, name: str, data: bytes) -> Run:
-        """Give the drop zone a photo."""
+        """Take away what was in the drop zone, and give it a photo."""
         uploader = next(self.full.each("file_uploader"))
+        if before := self.widgets.pop(uploader.id, None):
+            for old in before.file_uploader_state_value.uploaded_file_info:
+                self.http.delete(old.file_urls.delete_url, headers={"X-Xsrftoken": self.token}).raise_for_status()
         request = BackMsg()
         request.file_urls_request.request_id = str(uuid.uuid4())
         request.file_urls_request.session_id = self.session

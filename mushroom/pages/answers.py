@@ -16,6 +16,7 @@ import streamlit as st
 from PIL import Image
 
 from mushroom.checkpoints import CARD_FILE, HISTORY_FILE, PREDICTIONS_FILE, REPORT_FILE
+from mushroom.pages import frame
 from mushroom.pages.subject import Subject
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def _weights(classifier: "Classifier") -> str:
 
 @st.cache_data(max_entries=PREDICTIONS_KEPT, show_spinner=False)
 def _predict(weights: str, sha256: str, _classifier: "Classifier", _read: Callable[[], Image.Image]) -> "Prediction":
-    return _classifier.predict([_read()])[0]
+    return frame.in_turn(lambda: _classifier.predict([_read()])[0])
 
 
 @st.cache_data(max_entries=EXPLANATIONS_KEPT, show_spinner=False)
@@ -74,14 +75,16 @@ def _explain(
 
     # Masked scores take a forward pass for each channel of each layer.
     layers = "stages" if METHODS[method].needs == "masked scores" else "all"
-    return _classifier.explain(_read(), genus=genus, against=against, method=method, layers=layers)
+    return frame.in_turn(
+        lambda: _classifier.explain(_read(), genus=genus, against=against, method=method, layers=layers)
+    )
 
 
 @st.cache_data(max_entries=CHANNELS_KEPT, show_spinner=False)
 def _channels(
     weights: str, sha256: str, genus: str, _classifier: "Classifier", _read: Callable[[], Image.Image]
 ) -> "Channels":
-    return _classifier.channels(_read(), genus)
+    return frame.in_turn(lambda: _classifier.channels(_read(), genus))
 
 
 @st.cache_data(max_entries=PREDICTIONS_KEPT, show_spinner=False)
@@ -93,8 +96,11 @@ def _cover(
     _read: Callable[[], Image.Image],
     _mask: Callable[[Image.Image], np.ndarray],
 ) -> "Prediction":
-    photo = _read()
-    return _classifier.cover(photo, _mask(photo))
+    def covered() -> "Prediction":
+        photo = _read()
+        return _classifier.cover(photo, _mask(photo))
+
+    return frame.in_turn(covered)
 
 
 # --- What was measured --------------------------------------------------------------------------------------

@@ -4,11 +4,15 @@ Nothing here imports torch until a classifier is asked for: the first page is th
 """
 
 import atexit
+import ctypes
+import functools
 import gc
 import os
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import streamlit as st
 from PIL import Image
@@ -32,6 +36,10 @@ LOOK_AGAIN = "10m"
 
 SPACE_HOST_VARIABLE = "SPACE_HOST"
 """The Hub sets it in a Space: the host name of the app itself."""
+
+M_ARENA_MAX = -8
+MEMORY_HEAPS = 2
+"""glibc's name for how many heaps there may be, and how many there shall be."""
 
 UPLOAD_COOKIE = "_streamlit_xsrf"
 """Streamlit's; an upload is taken only from a browser that sends it."""
@@ -117,6 +125,7 @@ def begin(page: st.Page) -> DeltaGenerator:
 
     Returns the place for the notes, which are only complete when the page has run.
     """
+    keep_memory_together()
     keep_uploads_in_memory()
     st.session_state["page_before"] = st.session_state.get("page_now")
     st.session_state["page_now"] = page.url_path
@@ -130,6 +139,17 @@ def header(title: str, lead: str | None = None) -> None:
     st.title(title, anchor=False)
     if lead:
         st.html(f'<p class="lead">{lead}</p>')
+
+
+@functools.cache
+def keep_memory_together() -> None:
+    """Have glibc serve all threads from few heaps; elsewhere there is nothing to do.
+
+    Streamlit makes a thread for every run, and glibc a heap for nearly every thread: with twenty visitors, hundreds
+    of megabytes would lie in them unused.
+    """
+    if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
+        library.mallopt(M_ARENA_MAX, MEMORY_HEAPS)
 
 
 def keep_uploads_in_memory() -> None:
@@ -257,6 +277,22 @@ def show_notes(place: DeltaGenerator) -> None:
 
 def _escaped(text: str) -> str:
     return "".join(f"\\{letter}" if letter in "\\`*_{}[]<>()#+-!|~$:" else letter for letter in text)
+
+
+# --- Work that takes a processor ----------------------------------------------------------------------------
+
+T = TypeVar("T")
+
+_workers = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="mushroom")
+
+
+def in_turn(work: Callable[[], T]) -> T:
+    """What ``work`` gives. Decoding photos and passing them through networks waits here, first come first served.
+
+    More at once than there are processors would only fill the memory and make everyone wait for the slowest. And
+    Streamlit makes a thread for every run: torch would make a crew of threads for each of those.
+    """
+    return _workers.submit(work).result()
 
 
 # --- The network --------------------------------------------------------------------------------------------

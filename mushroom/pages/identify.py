@@ -567,14 +567,17 @@ def _downloads(looking_at: Subject, explanation: "Explanation", layer: "Layer", 
 def _overlay_png(looking_at: Subject, explanation: "Explanation", layer: str, opacity: float, colours: str) -> bytes:
     from mushroom import overlays
 
-    return pictures.png(overlays.overlay(looking_at.read(), explanation.heatmaps[layer], opacity, colours))
+    heatmap = explanation.heatmaps[layer]
+    return frame.in_turn(lambda: pictures.png(overlays.overlay(looking_at.read(), heatmap, opacity, colours)))
 
 
 def _strip_png(looking_at: Subject, explanation: "Explanation", opacity: float, colours: str) -> bytes:
     from mushroom import overlays
 
     captions = {layer.name: f"{number} {layer.label}" for number, layer in enumerate(explanation.layers, start=1)}
-    return pictures.png(overlays.film_strip(looking_at.read(), explanation.heatmaps, opacity, colours, captions))
+    return frame.in_turn(
+        lambda: pictures.png(overlays.film_strip(looking_at.read(), explanation.heatmaps, opacity, colours, captions))
+    )
 
 
 def explanation_json(looking_at: Subject, explanation: "Explanation") -> str:

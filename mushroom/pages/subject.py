@@ -7,6 +7,7 @@ own photo is kept outside that visitor's session.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -63,7 +64,7 @@ def view(subject: Subject) -> Image.Image:
     """The photo no larger than the pages show it; the last one is remembered in this session."""
     remembered = st.session_state.get("view")
     if remembered is None or remembered[0] != subject.sha256:
-        remembered = (subject.sha256, shrunk(subject.read(), VIEW_PX))
+        remembered = (subject.sha256, frame.in_turn(lambda: shrunk(subject.read(), VIEW_PX)))
         st.session_state["view"] = remembered
     return remembered[1]
 
@@ -141,7 +142,7 @@ def _from_file(origin: Literal["drawing", "test"], title: str, path: Path, genus
 
 def take(files: Sequence[UploadedFile]) -> tuple[list[Subject], list[Refusal]]:
     """Read uploaded files, with a progress bar where there are many; each that can't be taken is refused."""
-    from mushroom.photos import PhotoError, photo_hash, read_photo
+    from mushroom.photos import PhotoError
 
     taken: list[Subject] = []
     refused: list[Refusal] = []
@@ -156,20 +157,28 @@ def take(files: Sequence[UploadedFile]) -> tuple[list[Subject], list[Refusal]]:
             refused.append(Refusal(file.name, f"Together these photos are larger than {limit_mb} MB."))
         else:
             try:
-                photo = read_photo(data)
+                sha256, shown = frame.in_turn(partial(_looked_at, data, VIEW_PX if len(files) == 1 else THUMBNAIL_PX))
             except PhotoError as error:
                 refused.append(Refusal(file.name, str(error)))
             else:
                 held_bytes += len(data)
-                thumbnail = pictures.data_url(shrunk(photo, THUMBNAIL_PX)) if len(files) > 1 else ""
-                taken.append(Subject("upload", file.name, data, photo_hash(photo), thumbnail=thumbnail))
+                thumbnail = pictures.data_url(shown) if len(files) > 1 else ""
+                taken.append(Subject("upload", file.name, data, sha256, thumbnail=thumbnail))
                 if len(files) == 1:
-                    st.session_state["view"] = (taken[0].sha256, shrunk(photo, VIEW_PX))
+                    st.session_state["view"] = (sha256, shown)
         if progress:
             progress.progress((number + 1) / len(files), text=f"Reading your photos … {number + 1} of {len(files)}")
     if progress:
         progress.empty()
     return taken, refused
+
+
+def _looked_at(data: bytes, longest_px: int) -> tuple[str, Image.Image]:
+    """The hash of the photo in ``data``, and the photo no larger than ``longest_px``; PhotoError where it is none."""
+    from mushroom.photos import photo_hash, read_photo
+
+    photo = read_photo(data)
+    return photo_hash(photo), shrunk(photo, longest_px)
 
 
 # --- Those on this machine ----------------------------------------------------------------------------------
