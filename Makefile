@@ -40,6 +40,7 @@ bench: $(VENV)/test-ready ## Print the measured times: training, heatmaps, app
 	$(BIN)/python tests/bench/training.py
 	$(BIN)/python tests/bench/gradcam.py
 	$(BIN)/python tests/bench/app.py
+	$(BIN)/python tests/bench/predict.py
 
 fuzz: $(VENV)/test-ready ## Throw 20,000 damaged files at the photo reader
 	$(BIN)/python tests/fuzz_photos.py 20000

@@ -121,6 +121,11 @@ class Classifier:
         """The answer for each RGB photo, in order."""
         return self.read_logits(self.logits(photos))
 
+    def predict_images(self, images: torch.Tensor) -> list[Prediction]:
+        """The answer for each of a batch of images as ``to_images`` gives them."""
+        with torch.inference_mode():
+            return self.read_logits(self.model(images).float().numpy())
+
     def read_logits(self, logits: np.ndarray) -> list[Prediction]:
         """What logits (n, 9) say with this checkpoint's temperature and unknown threshold."""
         threshold = self.config.unknown_threshold

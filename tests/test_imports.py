@@ -24,7 +24,9 @@ ALLOWED: dict[str, set[str]] = {
     "hub": {"checkpoints", "dataset", "model", "metrics"},
     "evaluation": {"checkpoints", "classifier", "dataset", "metrics", "faithfulness", "hub", "model", "photos"},
     "figures": {"genera", "texts"},
-    "predict_command": {"texts", "classifier", "photos", "genera", "model"},
+    "streaming": {"classifier", "photos"},
+    "many_machines": {"classifier", "streaming"},
+    "predict_command": {"checkpoints", "texts", "classifier", "genera", "many_machines", "model", "streaming"},
     "explain_command": {
         "texts",
         "classifier",

@@ -1,0 +1,286 @@
+"""Predicting archives: files in order, little memory, tables that go on where they were cut off."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import threading
+import tracemalloc
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import torch
+from app_server import REPOSITORY
+from painted import paint_photos
+
+from mushroom import streaming
+from mushroom.__main__ import main as mushroom_command
+from mushroom.classifier import BATCH, Classifier, Prediction
+from mushroom.model import ModelConfig, build_model, save_checkpoint
+from mushroom.photos import read_photo_file
+from mushroom.predict_command import CSV_COLUMNS
+from mushroom.streaming import AHEAD, answers, photo_files
+
+PHOTOS = 3 * BATCH + 5
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small network that has learned nothing."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("checkpoint") / "small"
+    config = ModelConfig(name="small", backbone="mobilenetv3_small_050", input_px=64)
+    save_checkpoint(folder, build_model(config), config)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Painted photos in folders, and among them a file that is none."""
+    folder = tmp_path_factory.mktemp("archive")
+    paint_photos(folder / "a" / "deep", (200, 40, 40), PHOTOS // 2)
+    paint_photos(folder / "b", (40, 200, 40), PHOTOS - PHOTOS // 2 - 1)
+    (folder / "b" / "50 not a photo.jpg").write_bytes(b"no")
+    return folder
+
+
+def rows(table: Path) -> list[dict[str, str]]:
+    with table.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+        return list(csv.DictReader(file))
+
+
+def predict(archive: Path, checkpoint: Path, table: Path, *more: str) -> int:
+    return mushroom_command(["predict", str(archive), "--checkpoint", str(checkpoint), "--csv", str(table), *more])
+
+
+# --- Files --------------------------------------------------------------------------------------------------
+
+
+def test_files_come_in_order_from_all_folders(archive: Path) -> None:
+    files = list(photo_files(str(archive)))
+    assert len(files) == PHOTOS
+    assert files == sorted(files)
+    assert files == list(photo_files(str(archive)))
+
+
+def test_a_folder_larger_than_memory_holds_is_gone_through_in_parts(
+    archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = list(photo_files(str(archive)))
+    monkeypatch.setattr(streaming, "NAMES_AT_ONCE", 7)
+    assert list(photo_files(str(archive))) == whole
+
+
+def test_a_folder_that_links_to_itself_ends(tmp_path: Path) -> None:
+    paint_photos(tmp_path / "photos", (1, 2, 3), 2)
+    (tmp_path / "photos" / "again").symlink_to(tmp_path / "photos")
+    (tmp_path / "photos" / "linked.jpg").symlink_to(tmp_path / "photos" / "0.jpg")
+    assert [Path(file).name for file in photo_files(str(tmp_path))] == ["0.jpg", "1.jpg", "linked.jpg"]
+
+
+def test_an_address_of_a_file_system_is_read_like_a_folder(archive: Path, checkpoint: Path) -> None:
+    # file:// takes the same road as s3://, which can't be had here.
+    local = [Path(file) for file in photo_files(str(archive))]
+    remote = list(photo_files(f"file://{archive}"))
+    assert sorted(remote) == sorted(f"file://{path}" for path in local)
+    classifier = Classifier.load(checkpoint)
+    told = {file.removeprefix("file://"): answer for file, answer in answers(classifier, remote)}
+    assert told == dict(answers(classifier, sorted(map(str, local))))
+
+
+# --- Answers ------------------------------------------------------------------------------------------------
+
+
+def test_a_stream_gives_the_answers_that_predict_gives(archive: Path, checkpoint: Path) -> None:
+    classifier = Classifier.load(checkpoint)
+    files = list(photo_files(str(archive)))
+    told = list(answers(classifier, files))
+    assert [file for file, _ in told] == files
+    bad = [(file, answer) for file, answer in told if isinstance(answer, str)]
+    assert [Path(file).name for file, _ in bad] == ["50 not a photo.jpg"]
+    good = [answer for _, answer in told if not isinstance(answer, str)]
+    alone = classifier.predict([read_photo_file(Path(file)) for file in files if "not a photo" not in file])
+    assert [answer.genus for answer in good] == [answer.genus for answer in alone]
+    torch.testing.assert_close(
+        torch.tensor([answer.logits for answer in good]), torch.tensor([answer.logits for answer in alone])
+    )
+
+
+def test_photos_are_read_ahead_but_only_so_many(archive: Path, checkpoint: Path) -> None:
+    asked: list[str] = []
+
+    def endless() -> Iterator[str]:
+        files = list(photo_files(str(archive / "b")))
+        while True:
+            asked.extend(files)
+            yield from files
+
+    stream = answers(Classifier.load(checkpoint), endless())
+    list(islice(stream, BATCH))
+    stream.close()
+    assert BATCH < len(asked) <= BATCH + AHEAD + len(list(photo_files(str(archive / "b"))))
+
+
+def test_memory_does_not_grow_with_the_number_of_photos(archive: Path, checkpoint: Path) -> None:
+    classifier = Classifier.load(checkpoint)
+    one = str(next(iter(photo_files(str(archive)))))
+
+    def peak(count: int) -> int:
+        tracemalloc.start()
+        for _ in answers(classifier, (one for _ in range(count))):
+            pass
+        highest = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return highest
+
+    peak(AHEAD + BATCH)
+    assert peak(20 * (AHEAD + BATCH)) < 1.2 * peak(2 * (AHEAD + BATCH))
+
+
+def test_reading_goes_on_while_the_network_works(
+    archive: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classifier = Classifier.load(checkpoint)
+    read: list[str] = []
+    next_batch_is_read = threading.Event()
+    real_read, real_predict = streaming._read, classifier.predict_images
+
+    def counted_read(classifier: Classifier, file: str) -> torch.Tensor | str:
+        read.append(file)
+        if len(read) == 2 * BATCH:
+            next_batch_is_read.set()
+        return real_read(classifier, file)
+
+    def predict_when_the_next_batch_is_read(images: torch.Tensor) -> list[Prediction]:
+        assert next_batch_is_read.wait(timeout=60)
+        return real_predict(images)
+
+    monkeypatch.setattr(streaming, "_read", counted_read)
+    monkeypatch.setattr(classifier, "predict_images", predict_when_the_next_batch_is_read)
+    assert len(list(answers(classifier, photo_files(str(archive))))) == PHOTOS
+
+
+# --- A table that was cut off -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def whole_table(archive: Path, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    table = tmp_path_factory.mktemp("table") / "whole.csv"
+    assert predict(archive, checkpoint, table) == 1
+    return table
+
+
+def assert_same_rows(table: Path, whole: Path) -> None:
+    """The same photos once each, in order, with the same answers up to rounding by the batch's size."""
+    found, expected = rows(table), rows(whole)
+    assert [row["photo"] for row in found] == [row["photo"] for row in expected]
+    for row, other in zip(found, expected, strict=True):
+        assert (row["genus"], row["error"], row["weights"]) == (other["genus"], other["error"], other["weights"])
+        if row["genus"]:
+            assert float(row["confidence"]) == pytest.approx(float(other["confidence"]), abs=1e-4)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.2, 0.5, 0.77, 0.999, 1.0])
+def test_a_table_cut_off_anywhere_is_finished(
+    share: float, archive: Path, checkpoint: Path, whole_table: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "table.csv"
+    data = whole_table.read_bytes()
+    table.write_bytes(data[: int(share * len(data))])
+    predict(archive, checkpoint, table, "--resume")
+    assert_same_rows(table, whole_table)
+
+
+def test_a_killed_run_is_finished_without_loss_or_repetition(
+    archive: Path, checkpoint: Path, whole_table: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "table.csv"
+    command = [sys.executable, "-m", "mushroom", "predict", str(archive), "--checkpoint", str(checkpoint)]
+    running = subprocess.Popen(
+        [*command, "--csv", str(table), "--json"], cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    assert running.stdout is not None
+    for _ in range(BATCH + 3):
+        assert running.stdout.readline()
+    running.kill()
+    running.wait()
+    assert 0 < len(rows(table)) < PHOTOS
+    predict(archive, checkpoint, table, "--resume")
+    assert_same_rows(table, whole_table)
+
+
+def test_an_interrupted_run_says_how_to_go_on(archive: Path, checkpoint: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mushroom", "predict", str(archive), "--checkpoint", str(checkpoint)]
+    running = subprocess.Popen(
+        [*command, "--csv", str(tmp_path / "table.csv"), "--json"],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert running.stdout is not None
+    assert running.stdout.readline()
+    running.send_signal(signal.SIGINT)
+    _, told = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "--resume" in told.splitlines()[-1]
+    assert "Traceback" not in told
+
+
+def test_photos_that_came_since_are_added(archive: Path, checkpoint: Path, whole_table: Path, tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_bytes(whole_table.read_bytes())
+    paint_photos(tmp_path / "more", (9, 9, 200), 2)
+    command = ["predict", str(tmp_path / "more"), str(archive), "--checkpoint", str(checkpoint)]
+    assert mushroom_command([*command, "--csv", str(table), "--resume"]) == 0
+    photos = [row["photo"] for row in rows(table)]
+    assert len(photos) == len(set(photos)) == PHOTOS + 2
+
+
+def test_names_that_are_no_text_and_names_of_two_lines_come_through(checkpoint: Path, tmp_path: Path) -> None:
+    paint_photos(tmp_path / "odd", (9, 9, 200), 3)
+    os.rename(tmp_path / "odd" / "0.jpg", os.fsencode(tmp_path / "odd") + b"/\xff.jpg")
+    os.rename(tmp_path / "odd" / "1.jpg", tmp_path / "odd" / "two\nlines.jpg")
+    table = tmp_path / "table.csv"
+    assert predict(tmp_path / "odd", checkpoint, table) == 0
+    whole = table.read_bytes()
+    names = {os.fsencode(Path(row["photo"]).name) for row in rows(table)}
+    assert names == {b"2.jpg", b"two\nlines.jpg", b"\xff.jpg"}
+    for cut in (len(whole) - 3, whole.index(b"two\n") + 5):
+        table.write_bytes(whole[:cut])
+        assert predict(tmp_path / "odd", checkpoint, table, "--resume") == 0
+        assert {os.fsencode(Path(row["photo"]).name) for row in rows(table)} == names
+        assert len(rows(table)) == 3
+
+
+def test_a_table_of_another_network_is_not_gone_on_with(
+    archive: Path, checkpoint: Path, whole_table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other"
+    torch.manual_seed(1)
+    config = ModelConfig(name="other", backbone="mobilenetv3_small_050", input_px=64)
+    save_checkpoint(other, build_model(config), config)
+    table = tmp_path / "table.csv"
+    table.write_bytes(whole_table.read_bytes())
+    assert predict(archive, other, table, "--resume") == 2
+    assert "another network" in capsys.readouterr().err
+    assert table.read_bytes() == whole_table.read_bytes()
+
+
+def test_a_file_that_is_no_such_table_is_left_alone(
+    archive: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "letters.csv"
+    table.write_text(",".join("x" * len(CSV_COLUMNS)) + "\nmine,to,keep\n")
+    before = table.read_bytes()
+    assert predict(archive, checkpoint, table, "--resume") == 2
+    assert "no table that predict began" in capsys.readouterr().err
+    assert table.read_bytes() == before
+
+
+def test_resume_without_a_table_is_told(archive: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert mushroom_command(["predict", str(archive), "--resume"]) == 2
+    assert "--csv" in capsys.readouterr().err
