@@ -16,11 +16,13 @@ import numpy as np
 import pytest
 from app_server import REPOSITORY, start_app, stop_app
 from huggingface_hub import RepoCard
+from local_hub import REPO, TOKEN, Hub, serve
 from PIL import Image
-from visitor import Visitor
+from visitor import Run, Visitor
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
+from mushroom.dataset import load_prepared, prepare
 from mushroom.photos import MAX_BYTES
 from mushroom.texts import SAFETY
 
@@ -242,3 +244,67 @@ def test_no_usage_is_reported(address: str) -> None:
         visitor.open()
         assert visitor.told.HasField("config")
         assert not visitor.told.config.gather_usage_stats
+
+
+# --- A model and photos from the Hub ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hub_and_app(
+    painted_app: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Hub, dict[str, str]]]:
+    """A Hub on this machine, and the environment of an app that is told to take its model and photos from there."""
+    hub = Hub()
+    with serve(hub) as endpoint:
+        yield (
+            hub,
+            {
+                **painted_app,
+                "HF_ENDPOINT": endpoint,
+                "HF_HOME": str(tmp_path / "hub"),
+                "HF_TOKEN": TOKEN,
+                "HF_HUB_DISABLE_XET": "1",
+                "MUSHROOM_MODEL": f"hf://{REPO}",
+                "MUSHROOM_PREPARED": f"hf://datasets/{REPO}",
+            },
+        )
+
+
+def seen_on(page: str, environment: dict[str, str], tmp_path: Path) -> Run:
+    process, address = start_app(tmp_path / "log.txt", environment)
+    try:
+        with Visitor(address) as visitor:
+            return visitor.open(page)
+    finally:
+        stop_app(process)
+
+
+def test_a_model_and_test_photos_come_from_the_hub(
+    hub_and_app: tuple[Hub, dict[str, str]], painted_app: dict[str, str], tmp_path: Path
+) -> None:
+    hub, environment = hub_and_app
+    checkpoint = next(Path(painted_app["MUSHROOM_CHECKPOINTS"]).iterdir())
+    prepared = tmp_path / "prepared"
+    shutil.copytree(load_prepared(Path(painted_app["MUSHROOM_PREPARED"])).root, prepared / "photos")
+    prepare(prepared / "photos", prepared, progress=False)
+    # One repository stands for both here: the Hub keeps models and datasets apart.
+    hub.commit({path.name: path.read_bytes() for path in checkpoint.iterdir() if path.name != "README.md"})
+    sent = [path for path in prepared.rglob("*") if path.is_file()]
+    hub.commit({path.relative_to(prepared).as_posix(): path.read_bytes() for path in sent})
+    browse = seen_on("browse", environment, tmp_path)
+    found = browse.find("selectbox", "Model")
+    assert found is not None
+    assert found[0].options[0] == REPO
+    assert any("photo" in image.alt.lower() for images in browse.each("imgs") for image in images.imgs)
+
+
+def test_without_the_hub_the_app_shows_what_ships_and_says_so(
+    hub_and_app: tuple[Hub, dict[str, str]], tmp_path: Path
+) -> None:
+    hub, environment = hub_and_app
+    hub.fail["/"] = 404
+    about = seen_on("about", environment, tmp_path)
+    alerts = " ".join(alert.body for alert in about.each("alert"))
+    assert "There is no repository" in alerts.replace("\\", "")
+    assert "ships with the app" in alerts
+    assert "Traceback" not in (tmp_path / "log.txt").read_text()
