@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torchvision.transforms.v2.functional import to_pil_image
 
-from mushroom.dataset import DatasetError, Prepared, load_prepared, prepare
+from mushroom.dataset import DatasetError, Prepared, load_prepared, prepare, unlabelled_photos
 from mushroom.genera import GENERA
 from mushroom.gradcam import default_layer, find_layers, heatmaps
 from mushroom.model import (
@@ -29,13 +29,23 @@ from mushroom.model import (
     create_backbone,
     feature_count,
     load_backbone_weights,
+    load_checkpoint,
     notebook_head_widths,
     write_text,
 )
 from mushroom.overlays import NOTEBOOK_COLOURS, NOTEBOOK_OPACITY, overlay
 from mushroom.photos import PhotoError, Preprocessing, read_photo_file, to_tensor
 from mushroom.recipes import AUGMENTATIONS, RECIPES, Recipe
-from mushroom.training import BACKGROUND, STATE_FOLDER, TrainingError, TrainingPhotos, augmented, train
+from mushroom.training import (
+    BACKGROUND,
+    STATE_FOLDER,
+    UNLABELLED,
+    TrainingError,
+    TrainingPhotos,
+    augmented,
+    taught,
+    train,
+)
 
 VERSIONED = ("torch", "torchvision", "timm", "accelerate", "safetensors", "numpy", "scikit-learn", "pillow")
 LINEAR_HEAD_DROPOUT = 0.3
@@ -82,6 +92,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     weights = command.add_mutually_exclusive_group()
     weights.add_argument("--backbone-weights", type=Path, metavar="FILE", help="safetensors with timm's names")
     weights.add_argument("--random-backbone", action="store_true", help="start from random numbers")
+    command.add_argument("--teacher", type=Path, metavar="CHECKPOINT", help="learn its answers, too")
+    command.add_argument("--unlabelled", type=Path, metavar="FOLDER", help="photos that the teacher alone speaks of")
+    command.add_argument("--freeze-stages", type=int, metavar="N", help="hold the backbone's first N stages")
+    command.add_argument("--train-px", type=int, metavar="PX", help="side of training views")
     command.add_argument("--epochs", type=int, nargs="+", metavar="N", help="epochs of each phase of the recipe")
     command.add_argument("--batch", type=int, help="photos a step")
     command.add_argument("--seed", type=int, default=0)
@@ -128,6 +142,13 @@ def run_train(args: argparse.Namespace) -> int:
             raise TrainingError(f"--epochs takes {len(recipe.phases)} numbers, one for each phase of {recipe.name}.")
         phases = (replace(p, epochs=n) for p, n in zip(recipe.phases, args.epochs, strict=True))
         recipe = replace(recipe, phases=tuple(phases))
+    if args.train_px:
+        recipe = replace(recipe, train_px=args.train_px)
+    if args.freeze_stages is not None:
+        phases = (p if p.frozen else replace(p, frozen_stages=args.freeze_stages) for p in recipe.phases)
+        recipe = replace(recipe, phases=tuple(phases))
+    if args.unlabelled and not args.teacher:
+        raise TrainingError("--unlabelled photos have nothing to teach without a --teacher.")
     torch.manual_seed(args.seed)
     features = feature_count(create_backbone(args.backbone))
     mean, std = (IMAGENET_MEAN, IMAGENET_STD)
@@ -158,6 +179,13 @@ def run_train(args: argparse.Namespace) -> int:
         missing = load_backbone_weights(model.backbone, args.backbone_weights)
         if missing:
             print(f"{len(missing)} tensors are not in {args.backbone_weights.name} and start random.")
+    if args.teacher:
+        if args.unlabelled:
+            more = unlabelled_photos(args.unlabelled, prepared)
+            labels = np.concatenate([training.labels, np.full(len(more), UNLABELLED)])
+            training = TrainingPhotos([*training.paths, *more], labels)
+        teacher, teacher_config = load_checkpoint(args.teacher)
+        training = taught(training, teacher, teacher_config, recipe.taught, args.workers)
     train(
         model,
         config,

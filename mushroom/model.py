@@ -253,6 +253,28 @@ def freeze_backbone(model: GenusNet) -> None:
     model.backbone.requires_grad_(False)
 
 
+def freeze_stages(model: GenusNet, count: int) -> list[nn.Module]:
+    """No gradients for the backbone up to the end of its stage ``count``; the modules there that have parameters.
+
+    Stages are those of timm's ``feature_info``. The modules must also stay in eval mode to be frozen.
+    """
+    if not count:
+        return []
+    stages: Any = model.backbone.feature_info
+    last = stages[count - 1]["module"]
+    frozen: list[nn.Module] = []
+    ended = False
+    for name, module in model.backbone.named_modules():
+        inside = name == last or name.startswith(f"{last}.")
+        if ended and not inside:
+            break
+        ended = ended or inside
+        if any(True for _ in module.parameters(recurse=False)):
+            module.requires_grad_(False)
+            frozen.append(module)
+    return frozen
+
+
 def save_checkpoint(folder: Path, model: GenusNet, config: ModelConfig, *, half: bool = False) -> None:
     """Write ``model.safetensors`` and ``config.json`` into ``folder``, each file whole or not at all.
 

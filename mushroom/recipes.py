@@ -21,7 +21,8 @@ class Phase:
     once for every layer between it and the head. ``class_weighted`` weights the loss by inverse genus
     frequency. ``mix`` is the share of batches blended by mixup or cutmix. ``ema`` is the decay per step of the
     averaged weights that are validated and kept; 0 keeps the trained weights themselves. ``patience`` ends the
-    phase after so many epochs without a better validation score; 0 never does.
+    phase after so many epochs without a better validation score; 0 never does. ``frozen_stages`` holds the backbone's
+    first stages as they are while the rest learns.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Phase:
     mix: float = 0.0
     ema: float = 0.0
     patience: int = 0
+    frozen_stages: int = 0
 
 
 @dataclass(frozen=True)
@@ -44,9 +46,11 @@ class Recipe:
 
     ``input_px`` is the side the finished network sees, ``train_px`` the side of training views.
     ``notebook_head`` chooses the notebook's three-layer head over a single layer. ``views`` is how many
-    augmented views of a photo a frozen phase takes turns with. ``balance`` draws a photo with probability
+    augmented views of a photo a phase takes turns with whose views are kept: one that is frozen in part or
+    whole, or has a teacher. ``balance`` draws a photo with probability
     proportional to its genus's count to the power of minus ``balance``; 0 draws each photo once an epoch.
-    ``background`` is the share of background photos among those of an epoch, where there are any.
+    ``background`` and ``unlabelled`` are the shares of such photos among those of an epoch, where there are any.
+    ``taught`` is how much of each target is the teacher's answer, where there is a teacher; the rest is the label.
     """
 
     name: str
@@ -60,6 +64,10 @@ class Recipe:
     adam_decoupled: bool = True
     balance: float = 0.0
     background: float = 0.0
+    unlabelled: float = 0.0
+    taught: float = 0.5
+    unlabelled: float = 0.0
+    needs_teacher: bool = False
     half: bool = False
 
 
@@ -115,7 +123,23 @@ DEFAULT = Recipe(
     ),
 )
 
-RECIPES = {recipe.name: recipe for recipe in (DEFAULT, NOTEBOOK)}
+DISTILLED = Recipe(
+    name="distilled",
+    input_px=192,
+    train_px=160,
+    notebook_head=False,
+    augmentation="strong",
+    batch=32,
+    views=1,
+    balance=0.5,
+    background=0.1,
+    unlabelled=0.35,
+    half=True,
+    phases=(Phase("distillation", epochs=12, frozen=False, learning_rate=1e-3, weight_decay=0.05, ema=0.99),),
+)
+"""A network learns from a better one (Hinton et al. 2015): for backbones whose own weights know less or nothing."""
+
+RECIPES = {recipe.name: recipe for recipe in (DEFAULT, NOTEBOOK, DISTILLED)}
 
 
 def notebook_augmentation(size_px: int) -> v2.Transform:

@@ -38,6 +38,7 @@ from mushroom.model import (
     GenusNet,
     ModelConfig,
     freeze_backbone,
+    freeze_stages,
     read_safetensors,
     save_checkpoint,
     write_safetensors,
@@ -64,6 +65,9 @@ HISTORY_COLUMNS = (
 BACKGROUND = len(GENERA)
 """The label of a background photo: a tenth class whose logit is fixed at zero, so that nine are still nine."""
 
+UNLABELLED = BACKGROUND + 1
+"""The label of a photo of nobody knows what: it has a teacher's answer to learn from, and nothing else."""
+
 WARMUP_SHARE = 0.08
 MAX_GRADIENT_NORM = 5.0
 MIXUP_ALPHA = 0.2
@@ -76,17 +80,24 @@ class TrainingError(RuntimeError):
 
 @dataclass(frozen=True)
 class TrainingPhotos:
-    """Photo files of one purpose: ``paths``, and ``labels`` int (n,) as class indices or ``BACKGROUND``."""
+    """Photo files of one purpose: ``paths``, and ``labels`` int (n,) as class indices, BACKGROUND or UNLABELLED.
+
+    ``targets`` float32 (n, 10) are the probabilities to be learned, BACKGROUND last; None where labels say all.
+    """
 
     paths: Sequence[Path]
     labels: np.ndarray
+    targets: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
 
 
 class AugmentedViews(Dataset):
-    """Normalised, augmented views (3, train_px, train_px); the view depends on seed, view and photo alone."""
+    """Normalised, augmented views (3, train_px, train_px) with their photos' indices.
+
+    A view depends on seed, view and photo alone.
+    """
 
     def __init__(self, photos: TrainingPhotos, recipe: Recipe, config: ModelConfig, seed: int, view: int) -> None:
         self.photos = photos
@@ -99,11 +110,11 @@ class AugmentedViews(Dataset):
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
         view = augmented(read_photo_file(self.photos.paths[index]), self.augment, self.seed + index)
-        return self.normalise(view), int(self.photos.labels[index])
+        return self.normalise(view), index
 
 
 class PlainViews(Dataset):
-    """Photos exactly as the finished network will see them: (3, input_px, input_px)."""
+    """Photos exactly as the finished network will see them, (3, input_px, input_px), with their indices."""
 
     def __init__(self, photos: TrainingPhotos, config: ModelConfig) -> None:
         self.photos = photos
@@ -114,7 +125,7 @@ class PlainViews(Dataset):
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
         photo = read_photo_file(self.photos.paths[index])
-        return to_tensor(photo, self.preprocessing), int(self.photos.labels[index])
+        return to_tensor(photo, self.preprocessing), index
 
 
 def augmented(photo: Image.Image, augment: Callable[[torch.Tensor], torch.Tensor], seed: int) -> torch.Tensor:
@@ -240,6 +251,7 @@ class _Run:
         else:
             self.model.requires_grad_(True)
             trained = self.model
+        held = [] if frozen else freeze_stages(self.model, stage.phases[0].frozen_stages)
         optimizer = make_optimizer(self.model, stage.phases[0], self.recipe)
         average = None
         if stage.phases[0].ema:
@@ -257,10 +269,13 @@ class _Run:
             set_seed(self.seed * 100_003 + epoch)
             if frozen:
                 view = views[(epoch - 1) % len(views)]
-                source: Dataset = TensorDataset(view, torch.from_numpy(self.training.labels))
+                source: Dataset = TensorDataset(view, torch.arange(len(self.training)))
             else:
                 source = AugmentedViews(self.training, self.recipe, self.config, self.seed, epoch)
             loader = self._loader(source, epoch, workers=0 if frozen else self.workers)
+            prepared.train()
+            for module in held:
+                module.eval()
             rate, loss, accuracy = self._train_epoch(stage, phase, epoch, prepared, optimizer, average, loader, frozen)
             validated = self.model if average is None else cast(GenusNet, average.module)
             logits = self._head_logits(checked) if frozen else self._logits(validated)
@@ -284,13 +299,14 @@ class _Run:
         frozen: bool,
     ) -> tuple[float, float, float]:
         """One epoch; returns the last learning rate, the mean loss and the training accuracy."""
-        trained.train()
         device = self.accelerator.device
-        background = bool((self.training.labels == BACKGROUND).any())
+        all_labels = torch.from_numpy(self.training.labels).to(device)
+        taught = None if self.training.targets is None else torch.from_numpy(self.training.targets).to(device)
+        background = taught is not None or bool((self.training.labels == BACKGROUND).any())
         classes = BACKGROUND + 1 if background else BACKGROUND
         weights = class_weights(self.training.labels, classes).to(device) if phase.class_weighted else None
         mixup = None
-        if phase.mix and not frozen:
+        if phase.mix and not frozen and taught is None:
             mixup = Mixup(
                 MIXUP_ALPHA,
                 CUTMIX_ALPHA,
@@ -300,7 +316,7 @@ class _Run:
             )
         total_steps = len(loader) * stage.epochs
         step = len(loader) * (epoch - stage.begins - 1)
-        rate, summed, right, count = 0.0, 0.0, 0, 0
+        rate, summed, right, labelled, count = 0.0, 0.0, 0, 0, 0
         bar = tqdm(
             loader,
             desc=f"epoch {epoch} {phase.name}",
@@ -308,12 +324,13 @@ class _Run:
             disable=not self.accelerator.is_main_process,
             leave=False,
         )
-        for images, labels in bar:
+        for images, indices in bar:
+            labels = all_labels[indices]
             factor = cosine_factor(step, total_steps)
             for group in optimizer.param_groups:
                 group["lr"] = group["peak_learning_rate"] * factor
             rate = max(group["lr"] for group in optimizer.param_groups)
-            targets: torch.Tensor = labels
+            targets: torch.Tensor = labels if taught is None else taught[indices]
             # Mixup pairs a batch with itself reversed and takes even batches only.
             if mixup is not None and len(images) % 2 == 0:
                 images, targets = mixup(images, labels)
@@ -338,9 +355,10 @@ class _Run:
             step += 1
             summed += float(loss.detach()) * len(labels)
             right += int((logits.detach().argmax(1) == labels).sum())
+            labelled += int((labels != UNLABELLED).sum())
             count += len(labels)
-            bar.set_postfix(loss=f"{summed / count:.3f}", accuracy=f"{right / count:.3f}", refresh=False)
-        return rate, summed / max(count, 1), right / max(count, 1)
+            bar.set_postfix(loss=f"{summed / count:.3f}", accuracy=f"{right / max(labelled, 1):.3f}", refresh=False)
+        return rate, summed / max(count, 1), right / max(labelled, 1)
 
     def _loader(self, source: Dataset, epoch: int, workers: int) -> DataLoader:
         generator = torch.Generator().manual_seed(self.seed * 100_003 + epoch)
@@ -493,6 +511,7 @@ class _Run:
             "backbone": self.config.backbone,
             "data": self.config.data_fingerprint,
             "seed": self.seed,
+            "targets": None if self.training.targets is None else _digest(self.training.targets),
         }
 
 
@@ -544,6 +563,28 @@ def make_optimizer(model: GenusNet, phase: Phase, recipe: Recipe) -> torch.optim
     return kind(groups, lr=phase.learning_rate, weight_decay=phase.weight_decay)
 
 
+@torch.inference_mode()
+def taught(
+    photos: TrainingPhotos, teacher: GenusNet, config: ModelConfig, share: float, workers: int
+) -> TrainingPhotos:
+    """``photos`` with targets: ``share`` of each is the teacher's answer to the plain photo, the rest its label.
+
+    The teacher answers once a photo, not once a view: on a CPU its passes would take longer than the student's.
+    ``config`` is the teacher's.
+    """
+    loader = DataLoader(PlainViews(photos, config), batch_size=32, num_workers=workers)
+    logits = torch.cat([teacher(images).float() for images, _ in tqdm(loader, desc="teacher", unit="batch")])
+    answers = functional.pad(logits, (0, 1)).softmax(1)
+    labels = torch.from_numpy(photos.labels)
+    told = functional.one_hot(labels.clamp(max=BACKGROUND), BACKGROUND + 1).float()
+    share_of = torch.where(labels == UNLABELLED, 1.0, share)[:, None]
+    return replace(photos, targets=(share_of * answers + (1 - share_of) * told).numpy())
+
+
+def _digest(values: np.ndarray) -> str:
+    return hashlib.sha256(np.round(values, 3).tobytes()).hexdigest()
+
+
 def cosine_factor(step: int, total: int) -> float:
     """Share of the peak learning rate at ``step`` of ``total``: a short rise, then half a cosine to zero."""
     rise = max(1, int(total * WARMUP_SHARE))
@@ -560,20 +601,26 @@ def class_weights(labels: np.ndarray, classes: int) -> torch.Tensor:
 
 
 def draw_weights(labels: np.ndarray, recipe: Recipe) -> np.ndarray:
-    """How often each photo (n,) is drawn, relative to the others; the background has its own fixed share."""
-    counts = np.bincount(labels, minlength=BACKGROUND + 1).astype(np.float64)
+    """How often each photo (n,) is drawn, relative to the others; photos without a genus have fixed shares."""
+    counts = np.bincount(labels, minlength=UNLABELLED + 1).astype(np.float64)
     weights = np.maximum(counts, 1)[labels] ** -recipe.balance
-    background = labels == BACKGROUND
-    if background.any():
-        known = weights[~background].sum()
-        weights[background] = known * recipe.background / (1 - recipe.background) / background.sum()
+    shares = _shares(labels, recipe)
+    known = weights[labels < BACKGROUND].sum()
+    for label, share in shares.items():
+        chosen = labels == label
+        weights[chosen] = known * share / (1 - sum(shares.values())) / chosen.sum()
     return weights
 
 
 def epoch_length(labels: np.ndarray, recipe: Recipe) -> int:
-    """Photos drawn in an epoch: as many as known ones, and the background's share on top."""
-    known = int((labels != BACKGROUND).sum())
-    return round(known / (1 - recipe.background)) if known < len(labels) else known
+    """Photos drawn in an epoch: as many as known ones, and the shares of the others on top."""
+    return round(int((labels < BACKGROUND).sum()) / (1 - sum(_shares(labels, recipe).values())))
+
+
+def _shares(labels: np.ndarray, recipe: Recipe) -> dict[int, float]:
+    """The share of an epoch that each kind of photo without a genus has, of those that there are."""
+    shares = {BACKGROUND: recipe.background, UNLABELLED: recipe.unlabelled}
+    return {label: share for label, share in shares.items() if share and (labels == label).any()}
 
 
 def scored_genera(labels: np.ndarray) -> list[int]:
