@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from torchvision.transforms.v2.functional import to_pil_image
 
+from mushroom.classifier import Classifier
 from mushroom.dataset import DatasetError, Prepared, load_prepared, prepare, unlabelled_photos
 from mushroom.genera import GENERA
 from mushroom.gradcam import default_layer, find_layers, heatmaps
@@ -29,7 +30,6 @@ from mushroom.model import (
     create_backbone,
     feature_count,
     load_backbone_weights,
-    load_checkpoint,
     notebook_head_widths,
     write_text,
 )
@@ -149,6 +149,7 @@ def run_train(args: argparse.Namespace) -> int:
         recipe = replace(recipe, phases=tuple(phases))
     if args.unlabelled and not args.teacher:
         raise TrainingError("--unlabelled photos have nothing to teach without a --teacher.")
+    teacher = Classifier.load(args.teacher) if args.teacher else None
     torch.manual_seed(args.seed)
     features = feature_count(create_backbone(args.backbone))
     mean, std = (IMAGENET_MEAN, IMAGENET_STD)
@@ -166,6 +167,7 @@ def run_train(args: argparse.Namespace) -> int:
             **asdict(recipe),
             "seed": args.seed,
             "backbone_weights": args.backbone_weights.name if args.backbone_weights else "",
+            "teacher": {"name": teacher.config.name, "weights_sha256": teacher.weights_sha256} if teacher else None,
             "command": " ".join(["python", "train.py", *sys.argv[1:]]),
         },
         data_fingerprint=prepared.fingerprint,
@@ -179,13 +181,12 @@ def run_train(args: argparse.Namespace) -> int:
         missing = load_backbone_weights(model.backbone, args.backbone_weights)
         if missing:
             print(f"{len(missing)} tensors are not in {args.backbone_weights.name} and start random.")
-    if args.teacher:
+    if teacher:
         if args.unlabelled:
             more = unlabelled_photos(args.unlabelled, prepared)
             labels = np.concatenate([training.labels, np.full(len(more), UNLABELLED)])
             training = TrainingPhotos([*training.paths, *more], labels)
-        teacher, teacher_config = load_checkpoint(args.teacher)
-        training = taught(training, teacher, teacher_config, recipe.taught, args.workers)
+        training = taught(training, teacher.model, teacher.config, recipe.taught, args.workers)
     train(
         model,
         config,

@@ -66,8 +66,6 @@ class Recipe:
     background: float = 0.0
     unlabelled: float = 0.0
     taught: float = 0.5
-    unlabelled: float = 0.0
-    needs_teacher: bool = False
     half: bool = False
 
 
