@@ -19,6 +19,7 @@ from mushroom.dataset import (
     load_prepared,
     prepare,
     split_groups,
+    unlabelled_photos,
 )
 from mushroom.genera import GENERA
 
@@ -151,6 +152,22 @@ def test_background_species_are_held_back_whole(photos: Path, tmp_path: Path) ->
     assert species_splits.first().value_counts().to_dict() == {"train": 5, "validation": 2, "test": 3}
     flat = background[background.kind == "not_fungi"].split.value_counts().to_dict()
     assert flat == {"train": 5, "validation": 2, "test": 3}
+
+
+def test_unlabelled_photos_that_resemble_what_is_measured_on_are_left_out(photos: Path, tmp_path: Path) -> None:
+    prepared = prepare(photos, tmp_path / "out", progress=False)
+    more = tmp_path / "more"
+    more.mkdir()
+    picture(900).save(more / "new.jpg")
+    (more / "broken.jpg").write_bytes(b"no photo")
+    for split in GENUS_SHARES:
+        first = prepared.manifest[prepared.manifest.split == split].iloc[0].photo
+        with Image.open(photos / first) as photo:
+            ImageEnhance.Brightness(photo).enhance(1.1).save(more / f"{split}.jpg", quality=60)
+    names = [path.name for path in unlabelled_photos(more, prepared, progress=False)]
+    assert sorted(names) == ["new.jpg", "train.jpg"]
+    with pytest.raises(DatasetError, match="no photos"):
+        unlabelled_photos(tmp_path / "out", prepared, progress=False)
 
 
 def test_a_prepared_folder_reads_back_as_it_was_and_finds_its_photos(photos: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from mushroom.model import GenusNet, ModelConfig, build_model, load_checkpoint
 from mushroom.recipes import DEFAULT, NOTEBOOK, Phase, Recipe, strong_augmentation
 from mushroom.training import (
     BACKGROUND,
+    UNLABELLED,
     TrainingError,
     TrainingPhotos,
     augmented,
@@ -24,6 +25,7 @@ from mushroom.training import (
     epoch_length,
     make_optimizer,
     scored_genera,
+    taught,
     train,
 )
 
@@ -207,6 +209,61 @@ def test_rare_genera_are_drawn_more_often_and_the_background_has_its_share() -> 
     assert weights[100] / weights[0] == pytest.approx(5.0)
     assert weights[104:].sum() / weights.sum() == pytest.approx(0.2)
     assert epoch_length(labels, replace(SMALL, background=0.2)) == 130
+
+
+def test_unlabelled_photos_have_their_share_beside_the_background() -> None:
+    labels = np.array([0] * 60 + [BACKGROUND] * 50 + [UNLABELLED] * 30)
+    recipe = replace(SMALL, background=0.1, unlabelled=0.3)
+    weights = draw_weights(labels, recipe)
+    assert weights[labels == UNLABELLED].sum() / weights.sum() == pytest.approx(0.3)
+    assert weights[labels == BACKGROUND].sum() / weights.sum() == pytest.approx(0.1)
+    assert epoch_length(labels, recipe) == 100
+
+
+class Sure(torch.nn.Module):
+    """A teacher that answers every photo alike."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.tensor([0.0, 3.0] + [-20.0] * 7).repeat(len(images), 1)
+
+
+def test_targets_mix_the_teachers_answer_with_the_label_and_are_all_its_own_without_one(photos: TrainingPhotos) -> None:
+    chosen = TrainingPhotos([photos.paths[0]] * 3, np.array([2, BACKGROUND, UNLABELLED]))
+    teacher = Sure()
+    targets = taught(chosen, teacher, CONFIG, 0.5, 0).targets  # type: ignore[arg-type]
+    assert targets is not None
+    answer = torch.tensor([0.0, 3.0] + [-20.0] * 7 + [0.0]).softmax(0).numpy()
+    assert targets[2] == pytest.approx(answer, abs=1e-6)
+    assert targets[0] == pytest.approx(0.5 * answer + 0.5 * np.eye(10)[2], abs=1e-6)
+    assert targets[1] == pytest.approx(0.5 * answer + 0.5 * np.eye(10)[9], abs=1e-6)
+
+
+def test_a_student_learns_from_photos_without_labels_what_its_teacher_says(
+    photos: TrainingPhotos, known: TrainingPhotos, tmp_path: Path
+) -> None:
+    unlabelled = TrainingPhotos(photos.paths, np.where(photos.labels < BACKGROUND, photos.labels, UNLABELLED))
+    recipe = replace(SMALL, unlabelled=0.5, background=0.0, phases=(replace(TUNE, epochs=6),))
+    pupils = taught(unlabelled, Sure(), CONFIG, 1.0, 0)  # type: ignore[arg-type]
+    train(small_model(), CONFIG, recipe, pupils, known, tmp_path)
+    rows = history_of(tmp_path)
+    assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"])
+    finished, _ = load_checkpoint(tmp_path)
+    # Where labels say otherwise for half of them, the teacher alone is believed.
+    assert finished(torch.zeros(1, 3, 64, 64)).argmax() == 1
+
+
+def test_held_stages_stay_exactly_as_they_were_while_the_rest_learns(known: TrainingPhotos, tmp_path: Path) -> None:
+    model = small_model()
+    before = {key: value.clone() for key, value in model.backbone.state_dict().items()}
+    train(model, CONFIG, replace(SMALL, phases=(replace(TUNE, epochs=1, frozen_stages=3),)), known, known, tmp_path)
+    changed = {key for key, value in model.backbone.state_dict().items() if not torch.equal(before[key], value)}
+    last = model.backbone.feature_info[2]["module"]
+    order = [name for name, _ in model.backbone.named_modules()]
+    end = max(index for index, name in enumerate(order) if name == last or name.startswith(f"{last}."))
+    held = {name for name in order[: end + 1] if name}
+    owner = {key: key.rpartition(".")[0] for key in before}
+    assert not [key for key in changed if owner[key] in held]
+    assert [key for key in changed if owner[key] not in held]
 
 
 def test_a_genus_with_one_validation_photo_does_not_decide() -> None:
