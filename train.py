@@ -1,22 +1,24 @@
 """Command line for making a model: prepare photos, train, evaluate, publish."""
 
 import argparse
+import math
 import platform
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from PIL import Image
 from torchvision.transforms.v2.functional import to_pil_image
 
 from mushroom.classifier import Classifier
-from mushroom.dataset import DatasetError, Prepared, load_prepared, prepare, unlabelled_photos
-from mushroom.genera import GENERA
+from mushroom.dataset import SPLITS, DatasetError, Prepared, load_prepared, prepare, unlabelled_photos
 from mushroom.gradcam import default_layer, find_layers, heatmaps
 from mushroom.model import (
     IMAGENET_MEAN,
@@ -30,21 +32,23 @@ from mushroom.model import (
     create_backbone,
     feature_count,
     load_backbone_weights,
+    load_checkpoint,
     notebook_head_widths,
     write_text,
 )
 from mushroom.overlays import NOTEBOOK_COLOURS, NOTEBOOK_OPACITY, overlay
 from mushroom.photos import PhotoError, Preprocessing, read_photo_file, to_tensor
-from mushroom.recipes import AUGMENTATIONS, RECIPES, Recipe
+from mushroom.recipes import AUGMENTATIONS, RECIPES, Phase, Recipe
 from mushroom.training import (
-    BACKGROUND,
     STATE_FOLDER,
     UNLABELLED,
     TrainingError,
     TrainingPhotos,
     augmented,
+    plain_logits,
     taught,
     train,
+    training_photos,
 )
 
 VERSIONED = ("torch", "torchvision", "timm", "accelerate", "safetensors", "numpy", "scikit-learn", "pillow")
@@ -60,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        hint = " Go on with the same command and --resume." if args.run is run_train else ""
+        hint = " Go on with the same command and --resume." if args.run in (run_train, run_trial) else ""
         print(f"\nStopped.{hint}", file=sys.stderr)
         return 130
 
@@ -68,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line's values."""
     parser = argparse.ArgumentParser(prog="train.py", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="prepare | train | evaluate | publish")
+    commands = parser.add_subparsers(required=True, metavar="prepare | train | trial | evaluate | publish")
 
     command = commands.add_parser("prepare", help="photos in genus folders become a manifest with a leak-free split")
     command.add_argument("source", help="folder of genus folders, kaggle:OWNER/DATASET, or hf://datasets/OWNER/NAME")
@@ -85,24 +89,17 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     command.set_defaults(run=run_prepare)
 
     command = commands.add_parser("train", help="prepared photos become a checkpoint folder")
-    command.add_argument("prepared", type=Path, help="folder that prepare wrote")
     command.add_argument("--out", type=Path, required=True, help="checkpoint folder to write")
-    command.add_argument("--recipe", choices=sorted(RECIPES), default="default")
-    command.add_argument("--backbone", default="tf_efficientnet_lite2", help="timm name, or alexnet")
-    weights = command.add_mutually_exclusive_group()
-    weights.add_argument("--backbone-weights", type=Path, metavar="FILE", help="safetensors with timm's names")
-    weights.add_argument("--random-backbone", action="store_true", help="start from random numbers")
-    command.add_argument("--teacher", type=Path, metavar="CHECKPOINT", help="learn its answers, too")
-    command.add_argument("--unlabelled", type=Path, metavar="FOLDER", help="photos that the teacher alone speaks of")
-    command.add_argument("--freeze-stages", type=int, metavar="N", help="hold the backbone's first N stages")
-    command.add_argument("--train-px", type=int, metavar="PX", help="side of training views")
-    command.add_argument("--epochs", type=int, nargs="+", metavar="N", help="epochs of each phase of the recipe")
-    command.add_argument("--batch", type=int, help="photos a step")
-    command.add_argument("--seed", type=int, default=0)
-    command.add_argument("--workers", type=int, default=2, help="processes that read photos")
-    command.add_argument("--mixed-precision", choices=("no", "bf16", "fp16"), help="as accelerate's launcher")
-    command.add_argument("--resume", action="store_true", help="go on after the last finished epoch")
+    add_training_arguments(command)
     command.set_defaults(run=run_train)
+
+    command = commands.add_parser("trial", help="how well it goes on a source that was left out; recorded in a table")
+    command.add_argument("--out", type=Path, required=True, help="folder to work in; its name names the trial")
+    command.add_argument("--what", required=True, help="a few words for the table")
+    command.add_argument("--record", type=Path, default=Path("assets/models"), help="folder of the table")
+    command.add_argument("--probe", action="store_true", help="only a linear layer on the backbone as it comes")
+    add_training_arguments(command)
+    command.set_defaults(run=run_trial)
 
     command = commands.add_parser("evaluate", help="predictions.csv, report.json and the model card of a checkpoint")
     command.add_argument("checkpoint", type=Path)
@@ -120,6 +117,32 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def add_training_arguments(command: argparse.ArgumentParser) -> None:
+    """What ``train`` and ``trial`` share."""
+    command.add_argument("prepared", type=Path, help="folder that prepare wrote")
+    command.add_argument("--recipe", choices=sorted(RECIPES), default="default")
+    command.add_argument("--backbone", default="tf_efficientnet_lite2", help="timm name, or alexnet")
+    weights = command.add_mutually_exclusive_group()
+    weights.add_argument("--backbone-weights", type=Path, metavar="FILE", help="safetensors with timm's names")
+    weights.add_argument("--random-backbone", action="store_true", help="start from random numbers")
+    command.add_argument(
+        "--teacher", type=Path, metavar="CHECKPOINT", help="learn its answers, too; of a trial: its folder"
+    )
+    command.add_argument("--unlabelled", type=Path, metavar="FOLDER", help="photos that the teacher alone speaks of")
+    command.add_argument("--freeze-stages", type=int, metavar="N", help="hold the backbone's first N stages")
+    command.add_argument("--input-px", type=int, metavar="PX", help="side that the finished network sees")
+    command.add_argument("--train-px", type=int, metavar="PX", help="side of training views")
+    command.add_argument("--epochs", type=int, nargs="+", metavar="N", help="epochs of each phase of the recipe")
+    command.add_argument(
+        "--set", nargs="+", default=[], metavar="NAME=NUMBER", help="change the recipe: see recipes.py"
+    )
+    command.add_argument("--batch", type=int, help="photos a step")
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--workers", type=int, default=2, help="processes that read photos")
+    command.add_argument("--mixed-precision", choices=("no", "bf16", "fp16"), help="as accelerate's launcher")
+    command.add_argument("--resume", action="store_true", help="go on after the last finished epoch")
+
+
 def run_prepare(args: argparse.Namespace) -> int:
     """Write the prepared folder, its figure, and print its table."""
     from mushroom.figures import photos_per_genus
@@ -134,61 +157,18 @@ def run_prepare(args: argparse.Namespace) -> int:
 def run_train(args: argparse.Namespace) -> int:
     """Train, then evaluate what came out best."""
     prepared = load_prepared(args.prepared)
-    recipe = RECIPES[args.recipe]
-    if args.batch:
-        recipe = replace(recipe, batch=args.batch)
-    if args.epochs:
-        if len(args.epochs) != len(recipe.phases):
-            raise TrainingError(f"--epochs takes {len(recipe.phases)} numbers, one for each phase of {recipe.name}.")
-        phases = (replace(p, epochs=n) for p, n in zip(recipe.phases, args.epochs, strict=True))
-        recipe = replace(recipe, phases=tuple(phases))
-    if args.train_px:
-        recipe = replace(recipe, train_px=args.train_px)
-    if args.freeze_stages is not None:
-        phases = (p if p.frozen else replace(p, frozen_stages=args.freeze_stages) for p in recipe.phases)
-        recipe = replace(recipe, phases=tuple(phases))
-    if args.unlabelled and not args.teacher:
-        raise TrainingError("--unlabelled photos have nothing to teach without a --teacher.")
+    recipe = recipe_of(args)
     teacher = Classifier.load(args.teacher) if args.teacher else None
     torch.manual_seed(args.seed)
-    features = feature_count(create_backbone(args.backbone))
-    mean, std = (IMAGENET_MEAN, IMAGENET_STD)
-    if recipe.name != "notebook":
-        mean, std = backbone_normalisation(args.backbone)
-    config = ModelConfig(
-        name=args.out.name,
-        backbone=args.backbone,
-        input_px=recipe.input_px,
-        mean=mean,
-        std=std,
-        head_widths=notebook_head_widths(features) if recipe.notebook_head else (),
-        head_dropouts=NOTEBOOK_HEAD_DROPOUTS if recipe.notebook_head else (LINEAR_HEAD_DROPOUT,),
-        recipe={
-            **asdict(recipe),
-            "seed": args.seed,
-            "backbone_weights": args.backbone_weights.name if args.backbone_weights else "",
-            "teacher": {"name": teacher.config.name, "weights_sha256": teacher.weights_sha256} if teacher else None,
-            "command": " ".join(["python", "train.py", *sys.argv[1:]]),
-        },
-        data_fingerprint=prepared.fingerprint,
-        versions={name: version(name) for name in VERSIONED} | {"python": platform.python_version()},
-        git_commit=git_commit(),
-    )
-    training = photos_of(prepared, "train", background=recipe.background > 0)
-    validation = photos_of(prepared, "validation", background=False)
-    model = build_model(config, pretrained=not (args.random_backbone or args.backbone_weights or args.resume))
-    if args.backbone_weights:
-        missing = load_backbone_weights(model.backbone, args.backbone_weights)
-        if missing:
-            print(f"{len(missing)} tensors are not in {args.backbone_weights.name} and start random.")
+    config = config_of(args, recipe, prepared, teacher)
+    manifest = prepared.manifest
+    training = training_photos(prepared, manifest[manifest.split == "train"], background_of(prepared, recipe))
+    validation = training_photos(prepared, manifest[manifest.split == "validation"])
     if teacher:
-        if args.unlabelled:
-            more = unlabelled_photos(args.unlabelled, prepared)
-            labels = np.concatenate([training.labels, np.full(len(more), UNLABELLED)])
-            training = TrainingPhotos([*training.paths, *more], labels)
-        training = taught(training, teacher.model, teacher.config, recipe.taught, args.workers)
+        more = unlabelled_photos(args.unlabelled, prepared) if args.unlabelled else []
+        training = taught_by(teacher, training, more, recipe, args.workers)
     train(
-        model,
+        new_model(args, config),
         config,
         recipe,
         training,
@@ -202,6 +182,141 @@ def run_train(args: argparse.Namespace) -> int:
     )
     draw_views(training, recipe, config, args.out, args.seed)
     return print_evaluation(args.out, prepared, "validation")
+
+
+def run_trial(args: argparse.Namespace) -> int:
+    """Train without each source in turn, measure on it, and record."""
+    from mushroom import trials
+
+    prepared = load_prepared(args.prepared)
+    recipe = recipe_of(args)
+    folds = trials.list_folds(prepared)
+    more = unlabelled_photos(args.unlabelled, prepared, SPLITS) if args.unlabelled else []
+
+    def trained(fold: trials.Fold, folder: Path) -> np.ndarray:
+        teacher = Classifier.load(args.teacher / folder.name) if args.teacher else None
+        torch.manual_seed(args.seed)
+        config = config_of(args, recipe, prepared, teacher)
+        training = training_photos(prepared, fold.train, background_of(prepared, recipe))
+        if teacher:
+            training = taught_by(teacher, training, more, recipe, args.workers)
+        validation = training_photos(prepared, fold.validation)
+        model = new_model(args, config)
+        options = {"seed": args.seed, "workers": args.workers, "mixed_precision": args.mixed_precision}
+        train(model, config, recipe, training, validation, folder, resume=args.resume, **options)
+        best, _ = load_checkpoint(folder)
+        return plain_logits(best, training_photos(prepared, fold.measured), config, args.workers).numpy()
+
+    if args.probe:
+        config = config_of(args, recipe, prepared, None)
+        probed = trials.probe(new_model(args, config).backbone, config, recipe, prepared, args.workers)
+    found = trials.run_trial(folds, args.out, probed if args.probe else trained)
+    named = {"name": args.out.name, "what": args.what, "git_commit": git_commit(), "command": command_line()}
+    trials.record(args.record, named | found)
+    print(trials.trials_text(trials.read_trials(args.record)))
+    return 0
+
+
+def recipe_of(args: argparse.Namespace) -> Recipe:
+    """The recipe that the command line names, with what it changes."""
+    recipe = RECIPES[args.recipe]
+    if args.batch:
+        recipe = replace(recipe, batch=args.batch)
+    if args.epochs:
+        if len(args.epochs) != len(recipe.phases):
+            raise TrainingError(f"--epochs takes {len(recipe.phases)} numbers, one for each phase of {recipe.name}.")
+        phases = (replace(p, epochs=n) for p, n in zip(recipe.phases, args.epochs, strict=True))
+        recipe = replace(recipe, phases=tuple(phases))
+    if args.train_px:
+        recipe = replace(recipe, train_px=args.train_px)
+    if args.input_px:
+        recipe = replace(recipe, input_px=args.input_px)
+    if args.freeze_stages is not None:
+        recipe = with_tuning(recipe, "frozen_stages", args.freeze_stages)
+    for setting in args.set:
+        recipe = with_setting(recipe, setting)
+    if args.unlabelled and not args.teacher:
+        raise TrainingError("--unlabelled photos have nothing to teach without a --teacher.")
+    return recipe
+
+
+def with_setting(recipe: Recipe, setting: str) -> Recipe:
+    """``recipe`` with one number changed, as ``name=number``: of itself, or of its phases that train the backbone."""
+    name, _, text = setting.partition("=")
+    numbers = {field.name for kind in (Recipe, Phase) for field in fields(kind) if field.type in (int, float)}
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if name not in numbers or not math.isfinite(value):
+        raise TrainingError(f"--set takes name=number, where the name is one of {', '.join(sorted(numbers))}.")
+    if name in {field.name for field in fields(Phase)}:
+        return with_tuning(recipe, name, value)
+    return replace(recipe, **{name: type(getattr(recipe, name))(value)})
+
+
+def with_tuning(recipe: Recipe, name: str, value: float) -> Recipe:
+    """``recipe`` with one number changed in each phase that trains the backbone."""
+    phases = (p if p.frozen else replace(p, **{name: type(getattr(p, name))(value)}) for p in recipe.phases)
+    return replace(recipe, phases=tuple(phases))
+
+
+def config_of(args: argparse.Namespace, recipe: Recipe, prepared: Prepared, teacher: Classifier | None) -> ModelConfig:
+    """The config of the checkpoint that a training command makes, as far as it is known before."""
+    features = feature_count(create_backbone(args.backbone))
+    mean, std = (IMAGENET_MEAN, IMAGENET_STD)
+    if recipe.name != "notebook":
+        mean, std = backbone_normalisation(args.backbone)
+    return ModelConfig(
+        name=args.out.name,
+        backbone=args.backbone,
+        input_px=recipe.input_px,
+        mean=mean,
+        std=std,
+        head_widths=notebook_head_widths(features) if recipe.notebook_head else (),
+        head_dropouts=NOTEBOOK_HEAD_DROPOUTS if recipe.notebook_head else (LINEAR_HEAD_DROPOUT,),
+        recipe={
+            **asdict(recipe),
+            "seed": args.seed,
+            "backbone_weights": args.backbone_weights.name if args.backbone_weights else "",
+            "teacher": {"name": teacher.config.name, "weights_sha256": teacher.weights_sha256} if teacher else None,
+            "command": command_line(),
+        },
+        data_fingerprint=prepared.fingerprint,
+        versions={name: version(name) for name in VERSIONED} | {"python": platform.python_version()},
+        git_commit=git_commit(),
+    )
+
+
+def new_model(args: argparse.Namespace, config: ModelConfig) -> GenusNet:
+    """The network that training starts from."""
+    model = build_model(config, pretrained=not (args.random_backbone or args.backbone_weights))
+    if args.backbone_weights:
+        missing = load_backbone_weights(model.backbone, args.backbone_weights)
+        if missing:
+            print(f"{len(missing)} tensors are not in {args.backbone_weights.name} and start random.")
+    return model
+
+
+def background_of(prepared: Prepared, recipe: Recipe) -> pd.DataFrame | None:
+    """The background photos to train with, where there are any and the recipe wants them."""
+    if prepared.background is None or not recipe.background:
+        return None
+    return prepared.background[prepared.background.split == "train"]
+
+
+def taught_by(
+    teacher: Classifier, photos: TrainingPhotos, unlabelled: Sequence[Path], recipe: Recipe, workers: int
+) -> TrainingPhotos:
+    """``photos`` and ``unlabelled`` ones, with what ``teacher`` says of them."""
+    labels = np.concatenate([photos.labels, np.full(len(unlabelled), UNLABELLED)])
+    everything = TrainingPhotos([*photos.paths, *unlabelled], labels)
+    return taught(everything, teacher.model, teacher.config, recipe.taught, workers)
+
+
+def command_line() -> str:
+    """The command that runs."""
+    return shlex.join(["python", "train.py", *sys.argv[1:]])
 
 
 def run_evaluate(args: argparse.Namespace) -> int:
@@ -225,16 +340,6 @@ def print_evaluation(checkpoint: Path, prepared: Prepared, split: str, faithfuln
     report = evaluate(checkpoint, prepared, faithfulness=faithfulness)
     print(report_text(report, split))
     return 0
-
-
-def photos_of(prepared: Prepared, split: str, *, background: bool) -> TrainingPhotos:
-    """Paths and labels of a split, with its background photos if asked for."""
-    known = prepared.manifest[prepared.manifest.split == split].to_dict("records")
-    rows = [(prepared.photo_path(row), GENERA.index(row["genus"])) for row in known]
-    if background and prepared.background is not None:
-        others = prepared.background[prepared.background.split == split].to_dict("records")
-        rows += [(prepared.photo_path(row), BACKGROUND) for row in others]
-    return TrainingPhotos([path for path, _ in rows], np.array([label for _, label in rows], dtype=np.int64))
 
 
 def draw_views(training: TrainingPhotos, recipe: Recipe, config: ModelConfig, out: Path, seed: int) -> None:

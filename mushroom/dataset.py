@@ -298,18 +298,20 @@ def split_groups(
     return [split_of[group] for group in photos.group]
 
 
-def unlabelled_photos(folder: Path, prepared: Prepared, *, progress: bool = True) -> list[Path]:
-    """Readable photos in ``folder`` that nearly duplicate none of the validation and test split, for training."""
+def unlabelled_photos(
+    folder: Path, prepared: Prepared, measured: Sequence[str] = ("validation", "test"), *, progress: bool = True
+) -> list[Path]:
+    """Readable photos in ``folder``, for training, that nearly duplicate none of the splits ``measured``."""
     paths = _photo_files(folder)
     if not paths:
         raise DatasetError(f"The folder {folder} holds no photos.")
     listed = pd.DataFrame({"photo": [path.relative_to(folder).as_posix() for path in paths]})
     photos, _ = _scan(folder, listed, f"scanning {folder.name}", progress)
-    kept = prepared.manifest[prepared.manifest.split != "train"][["photo"]]
-    measured, _ = _scan(prepared.root, kept, "scanning what is measured on", progress)
+    kept = prepared.manifest[prepared.manifest.split.isin(measured)][["photo"]]
+    others, _ = _scan(prepared.root, kept, "scanning what is measured on", progress)
     hashes = photos.phash.to_numpy(np.uint64)
     far = np.ones(len(photos), bool)
-    for other in measured.phash.to_numpy(np.uint64):
+    for other in others.phash.to_numpy(np.uint64):
         far &= np.bitwise_count(hashes ^ other) > NEAR_DUPLICATE_BITS
     return [folder / photo for photo in photos.photo[far]]
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import pandas as pd
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
@@ -31,6 +32,7 @@ from torchvision.transforms.v2 import functional as pictures
 from tqdm import tqdm
 
 from mushroom.checkpoints import HISTORY_FILE
+from mushroom.dataset import Prepared
 from mushroom.genera import GENERA
 from mushroom.metrics import SUPPORTED_PHOTOS, macro_f1
 from mushroom.model import (
@@ -126,6 +128,13 @@ class PlainViews(Dataset):
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
         photo = read_photo_file(self.photos.paths[index])
         return to_tensor(photo, self.preprocessing), index
+
+
+def training_photos(prepared: Prepared, known: pd.DataFrame, background: pd.DataFrame | None = None) -> TrainingPhotos:
+    """The photos of rows of the manifest and, where given, of the background table, with their labels."""
+    rows = known.to_dict("records") + ([] if background is None else background.to_dict("records"))
+    labels = [GENERA.index(row["genus"]) if "genus" in row else BACKGROUND for row in rows]
+    return TrainingPhotos([prepared.photo_path(row) for row in rows], np.array(labels, dtype=np.int64))
 
 
 def augmented(photo: Image.Image, augment: Callable[[torch.Tensor], torch.Tensor], seed: int) -> torch.Tensor:
@@ -564,6 +573,13 @@ def make_optimizer(model: GenusNet, phase: Phase, recipe: Recipe) -> torch.optim
 
 
 @torch.inference_mode()
+def plain_logits(network: nn.Module, photos: TrainingPhotos, config: ModelConfig, workers: int) -> torch.Tensor:
+    """What ``network`` answers (n, ...) to photos exactly as the finished network will see them."""
+    network.eval()
+    bar = tqdm(DataLoader(PlainViews(photos, config), batch_size=32, num_workers=workers), unit="batch", leave=False)
+    return torch.cat([network(images).float() for images, _ in bar])
+
+
 def taught(
     photos: TrainingPhotos, teacher: GenusNet, config: ModelConfig, share: float, workers: int
 ) -> TrainingPhotos:
@@ -572,9 +588,7 @@ def taught(
     The teacher answers once a photo, not once a view: on a CPU its passes would take longer than the student's.
     ``config`` is the teacher's.
     """
-    loader = DataLoader(PlainViews(photos, config), batch_size=32, num_workers=workers)
-    logits = torch.cat([teacher(images).float() for images, _ in tqdm(loader, desc="teacher", unit="batch")])
-    answers = functional.pad(logits, (0, 1)).softmax(1)
+    answers = functional.pad(plain_logits(teacher, photos, config, workers), (0, 1)).softmax(1)
     labels = torch.from_numpy(photos.labels)
     told = functional.one_hot(labels.clamp(max=BACKGROUND), BACKGROUND + 1).float()
     share_of = torch.where(labels == UNLABELLED, 1.0, share)[:, None]

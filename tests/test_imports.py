@@ -23,6 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "classifier": {"checkpoints", "hub", "photos", "model", "gradcam", "faithfulness", "metrics", "genera"},
     "hub": {"checkpoints", "dataset", "model", "metrics"},
     "evaluation": {"checkpoints", "classifier", "dataset", "metrics", "faithfulness", "hub", "model", "photos"},
+    "trials": {"dataset", "genera", "metrics", "model", "recipes", "training"},
     "figures": {"genera", "texts"},
     "streaming": {"classifier", "photos"},
     "many_machines": {"classifier", "streaming"},
