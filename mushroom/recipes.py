@@ -48,7 +48,9 @@ class Recipe:
     ``notebook_head`` chooses the notebook's three-layer head over a single layer. ``views`` is how many
     augmented views of a photo a phase takes turns with whose views are kept: one that is frozen in part or
     whole, or has a teacher. ``balance`` draws a photo with probability
-    proportional to its genus's count to the power of minus ``balance``; 0 draws each photo once an epoch.
+    proportional to its genus's count to the power of minus ``balance``; 0 draws each photo once an epoch, 1 every
+    genus alike. ``most_draws`` is how often an epoch may draw a photo on average, so that a genus of one photo is not
+    learned by heart; 0 sets no limit.
     ``background`` and ``unlabelled`` are the shares of such photos among those of an epoch, where there are any.
     ``taught`` is how much of each target is the teacher's answer, where there is a teacher; the rest is the label.
     """
@@ -63,6 +65,7 @@ class Recipe:
     phases: tuple[Phase, ...]
     adam_decoupled: bool = True
     balance: float = 0.0
+    most_draws: float = 0.0
     background: float = 0.0
     unlabelled: float = 0.0
     taught: float = 0.5

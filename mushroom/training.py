@@ -74,6 +74,7 @@ WARMUP_SHARE = 0.08
 MAX_GRADIENT_NORM = 5.0
 MIXUP_ALPHA = 0.2
 CUTMIX_ALPHA = 1.0
+LIMIT_ROUNDS = 30
 
 
 class TrainingError(RuntimeError):
@@ -618,11 +619,16 @@ def draw_weights(labels: np.ndarray, recipe: Recipe) -> np.ndarray:
     """How often each photo (n,) is drawn, relative to the others; photos without a genus have fixed shares."""
     counts = np.bincount(labels, minlength=UNLABELLED + 1).astype(np.float64)
     weights = np.maximum(counts, 1)[labels] ** -recipe.balance
+    known = labels < BACKGROUND
+    if recipe.most_draws and known.any():
+        # What the limit takes from one photo falls to the others, and may lift some of them over it.
+        for _ in range(LIMIT_ROUNDS):
+            weights = np.minimum(weights / weights[known].mean(), recipe.most_draws)
     shares = _shares(labels, recipe)
-    known = weights[labels < BACKGROUND].sum()
+    total = weights[known].sum()
     for label, share in shares.items():
         chosen = labels == label
-        weights[chosen] = known * share / (1 - sum(shares.values())) / chosen.sum()
+        weights[chosen] = total * share / (1 - sum(shares.values())) / chosen.sum()
     return weights
 
 

@@ -211,6 +211,14 @@ def test_rare_genera_are_drawn_more_often_and_the_background_has_its_share() -> 
     assert epoch_length(labels, replace(SMALL, background=0.2)) == 130
 
 
+def test_a_lone_photo_is_not_drawn_without_end() -> None:
+    labels = np.array([0] * 99 + [1])
+    alike = draw_weights(labels, replace(SMALL, balance=1, most_draws=0))
+    assert alike[99] / alike[0] == pytest.approx(99)
+    limited = draw_weights(labels, replace(SMALL, balance=1, most_draws=8))
+    assert limited[99] / limited.sum() * 100 == pytest.approx(8)
+
+
 def test_unlabelled_photos_have_their_share_beside_the_background() -> None:
     labels = np.array([0] * 60 + [BACKGROUND] * 50 + [UNLABELLED] * 30)
     recipe = replace(SMALL, background=0.1, unlabelled=0.3)
