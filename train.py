@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import torch
 from PIL import Image
 from torchvision.transforms.v2.functional import to_pil_image
 
+from mushroom import learning_curves
 from mushroom.classifier import Classifier
 from mushroom.dataset import SPLITS, DatasetError, Prepared, load_prepared, prepare, unlabelled_photos
 from mushroom.gradcam import default_layer, find_layers, heatmaps
@@ -38,6 +40,7 @@ from mushroom.model import (
 )
 from mushroom.overlays import NOTEBOOK_COLOURS, NOTEBOOK_OPACITY, overlay
 from mushroom.photos import PhotoError, Preprocessing, read_photo_file, to_tensor
+from mushroom.probe import Features, backbone_features
 from mushroom.recipes import AUGMENTATIONS, RECIPES, Phase, Recipe
 from mushroom.training import (
     STATE_FOLDER,
@@ -72,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line's values."""
     parser = argparse.ArgumentParser(prog="train.py", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="prepare | train | trial | evaluate | publish")
+    commands = parser.add_subparsers(required=True, metavar="prepare | train | trial | curves | evaluate | publish")
 
     command = commands.add_parser("prepare", help="photos in genus folders become a manifest with a leak-free split")
     command.add_argument("source", help="folder of genus folders, kaggle:OWNER/DATASET, or hf://datasets/OWNER/NAME")
@@ -100,6 +103,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     command.add_argument("--probe", action="store_true", help="only a linear layer on the backbone as it comes")
     add_training_arguments(command)
     command.set_defaults(run=run_trial)
+
+    command = commands.add_parser("curves", help="what more photos of a genus would buy, from those at hand")
+    command.add_argument("--record", type=Path, default=Path("assets/models"), help="folder of the points")
+    add_training_arguments(command)
+    command.set_defaults(run=run_curves, out=Path("curves"))
 
     command = commands.add_parser("evaluate", help="predictions.csv, report.json and the model card of a checkpoint")
     command.add_argument("checkpoint", type=Path)
@@ -149,6 +157,8 @@ def run_prepare(args: argparse.Namespace) -> int:
 
     prepared = prepare(args.source, args.out, seed=args.seed, backgrounds=args.background)
     print(prepared.summary())
+    if curve := learning_curves.read_curve():
+        print("\n".join(learning_curves.advice(prepared.counts["train"], curve)))
     figure = photos_per_genus(prepared.counts)
     write_text(args.out / "photos_per_genus.html", figure.to_html(include_plotlyjs=True))
     return 0
@@ -207,13 +217,29 @@ def run_trial(args: argparse.Namespace) -> int:
         best, _ = load_checkpoint(folder)
         return plain_logits(best, training_photos(prepared, fold.measured), config, args.workers).numpy()
 
-    if args.probe:
+    @cache
+    def features() -> Features:
         config = config_of(args, recipe, prepared, None)
-        probed = trials.probe(new_model(args, config).backbone, config, recipe, prepared, args.workers)
-    found = trials.run_trial(folds, args.out, probed if args.probe else trained)
+        return backbone_features(new_model(args, config).backbone, config, prepared, args.workers)
+
+    answer = trials.probed(features, recipe) if args.probe else trained
+    found = trials.run_trial(folds, args.out, answer)
     named = {"name": args.out.name, "what": args.what, "git_commit": git_commit(), "command": command_line()}
     trials.record(args.record, named | found)
     print(trials.trials_text(trials.read_trials(args.record)))
+    return 0
+
+
+def run_curves(args: argparse.Namespace) -> int:
+    """Measure what photos of a genus are worth, keep the points, and print the advice for these photos."""
+    prepared = load_prepared(args.prepared)
+    recipe = recipe_of(args)
+    config = config_of(args, recipe, prepared, None)
+    features = backbone_features(new_model(args, config).backbone, config, prepared, args.workers)
+    points = learning_curves.measure_points(features, prepared, recipe)
+    learning_curves.write_curve(args.record, points, args.backbone, command_line())
+    print("\n".join(f"{point['genus']:<14}{point['photos']:>6}  F1 {point['f1']:.3f}" for point in points))
+    print("\n".join(learning_curves.advice(prepared.counts["train"], learning_curves.fit_curve(points))))
     return 0
 
 

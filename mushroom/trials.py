@@ -9,31 +9,24 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
-from torch import nn
 
 from mushroom.dataset import DatasetError, Prepared
 from mushroom.genera import GENERA
 from mushroom.metrics import SUPPORTED_PHOTOS, bootstrap_interval, macro_f1
-from mushroom.model import ModelConfig, write_text
+from mushroom.model import write_text
+from mushroom.probe import Features, linear_layer
 from mushroom.recipes import Recipe
-from mushroom.training import BACKGROUND, draw_weights, plain_logits, training_photos
 
 SOURCE_PHOTOS = 100
 """A source with fewer photos is left out together with all others like it."""
 
 SMALL_SOURCES = "all smaller sources"
 NONE_LEFT_OUT = "none"
-
-PROBE_STRENGTH = 0.01
-"""Inverse strength of the probe's regularisation: scikit-learn's C."""
 
 RECORD_FILE = "trials.jsonl"
 TABLE_FILE = "TRIALS.md"
@@ -144,35 +137,14 @@ def run_trial(folds: Sequence[Fold], work: Path, answer: Callable[[Fold, Path], 
     return {"seconds": round(seconds), **score(answers, folds)}
 
 
-def probe(
-    backbone: nn.Module, config: ModelConfig, recipe: Recipe, prepared: Prepared, workers: int
-) -> Callable[[Fold, Path], np.ndarray]:
-    """The cheapest trial: a linear layer on a backbone as it comes. Every photo passes the backbone once.
-
-    Returns what ``run_trial`` takes. Photos weigh in the loss as often as ``recipe`` would draw them.
-    """
-    manifest = prepared.manifest[prepared.manifest.split != "test"]
-    photos = training_photos(prepared, manifest, prepared.background)
-    row_of = {photo: row for row, photo in enumerate(manifest.photo)}
-    in_train = [] if prepared.background is None else prepared.background.split == "train"
-    background = len(manifest) + np.flatnonzero(in_train)
-
-    @cache
-    def all_features() -> np.ndarray:
-        return plain_logits(backbone, photos, config, workers).numpy()
+def probed(features: Callable[[], Features], recipe: Recipe) -> Callable[[Fold, Path], np.ndarray]:
+    """What ``run_trial`` takes for the cheapest trial: a linear layer on ``features``, asked for when needed."""
 
     def answer(fold: Fold, _: Path) -> np.ndarray:
-        features = all_features()
-        chosen = np.r_[[row_of[photo] for photo in fold.train.photo], background].astype(int)
-        labels = photos.labels[chosen]
-        weights = draw_weights(labels, recipe)
-        scaler = StandardScaler().fit(features[chosen])
-        layer = LogisticRegression(C=PROBE_STRENGTH, max_iter=1000)
-        layer.fit(scaler.transform(features[chosen]), labels, sample_weight=weights / weights.mean())
-        measured = features[[row_of[photo] for photo in fold.measured.photo]]
-        logits = np.full((len(measured), BACKGROUND + 1), -np.inf)
-        logits[:, layer.classes_] = layer.predict_log_proba(scaler.transform(measured))
-        return logits[:, :BACKGROUND]
+        found = features()
+        chosen = np.r_[found.rows(fold.train.photo.tolist()), found.background]
+        logits = linear_layer(found.values[chosen], found.labels[chosen], recipe)
+        return logits(found.values[found.rows(fold.measured.photo.tolist())])
 
     return answer
 
