@@ -19,8 +19,10 @@ from PIL import Image
 from torchvision.transforms.v2.functional import to_pil_image
 
 from mushroom import learning_curves
+from mushroom.checkpoints import WEIGHTS_FILE
 from mushroom.classifier import Classifier
 from mushroom.dataset import SPLITS, DatasetError, Prepared, load_prepared, prepare, unlabelled_photos
+from mushroom.evaluation import FAITHFULNESS_SAMPLE, evaluate
 from mushroom.gradcam import default_layer, find_layers, heatmaps
 from mushroom.model import (
     IMAGENET_MEAN,
@@ -75,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line's values."""
     parser = argparse.ArgumentParser(prog="train.py", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="prepare | train | trial | curves | evaluate | publish")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     command = commands.add_parser("prepare", help="photos in genus folders become a manifest with a leak-free split")
     command.add_argument("source", help="folder of genus folders, kaggle:OWNER/DATASET, or hf://datasets/OWNER/NAME")
@@ -113,8 +115,22 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     command.add_argument("checkpoint", type=Path)
     command.add_argument("prepared", type=Path)
     command.add_argument("--split", choices=("train", "validation", "test"), default="test", help="split to print")
-    command.add_argument("--faithfulness", action="store_true", help="also measure heatmaps, every method and stage")
+    command.add_argument(
+        "--faithfulness",
+        type=int,
+        nargs="?",
+        const=FAITHFULNESS_SAMPLE,
+        default=0,
+        metavar="PHOTOS",
+        help="also measure heatmaps, every method and stage, over so many test photos",
+    )
+    command.add_argument("--latency", action="store_true", help="also measure the time a photo takes")
     command.set_defaults(run=run_evaluate)
+
+    command = commands.add_parser("agreement", help="how far checkpoints agree on the genus and on where they look")
+    command.add_argument("prepared", type=Path)
+    command.add_argument("--models", type=Path, default=Path("assets/models"), help="folder of checkpoint folders")
+    command.set_defaults(run=run_agreement)
 
     command = commands.add_parser("publish", help="send a checkpoint folder to the Hugging Face Hub, in one commit")
     command.add_argument("checkpoint", type=Path)
@@ -347,7 +363,22 @@ def command_line() -> str:
 
 def run_evaluate(args: argparse.Namespace) -> int:
     """Write the report and print one split of it."""
-    return print_evaluation(args.checkpoint, load_prepared(args.prepared), args.split, args.faithfulness)
+    return print_evaluation(args.checkpoint, load_prepared(args.prepared), args.split, args.faithfulness, args.latency)
+
+
+def run_agreement(args: argparse.Namespace) -> int:
+    """Measure how far all checkpoints of a folder agree, keep it there, and print it."""
+    from mushroom import agreement
+
+    folders = sorted(path.parent for path in args.models.glob(f"*/{WEIGHTS_FILE}"))
+    found = agreement.measure_agreement(folders, load_prepared(args.prepared))
+    agreement.write_agreement(args.models, found)
+    for pair in found["pairs"]:
+        print(
+            f"{pair['models'][0]} and {pair['models'][1]}: same genus {pair['same_genus']:.3f} of {pair['photos']}, "
+            f"heatmaps' rank correlation {pair['rank_correlation']:.3f} over {pair['sample']}"
+        )
+    return 0
 
 
 def run_publish(args: argparse.Namespace) -> int:
@@ -358,12 +389,13 @@ def run_publish(args: argparse.Namespace) -> int:
     return 0
 
 
-def print_evaluation(checkpoint: Path, prepared: Prepared, split: str, faithfulness: bool = False) -> int:
+def print_evaluation(
+    checkpoint: Path, prepared: Prepared, split: str, faithfulness: int = 0, latency: bool = False
+) -> int:
     """Evaluate a checkpoint folder and print one split's report."""
-    from mushroom.evaluation import evaluate
     from mushroom.metrics import report_text
 
-    report = evaluate(checkpoint, prepared, faithfulness=faithfulness)
+    report = evaluate(checkpoint, prepared, faithfulness=faithfulness, latency=latency)
     print(report_text(report, split))
     return 0
 

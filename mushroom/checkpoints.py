@@ -10,6 +10,9 @@ PREDICTIONS_FILE = "predictions.csv"
 REPORT_FILE = "report.json"
 CARD_FILE = "README.md"
 
+AGREEMENT_FILE = "agreement.json"
+"""Beside checkpoint folders: how far each two of them agree."""
+
 DEFAULT_MODEL = "efficientnetv2_b0"
 """The checkpoint that is used where none is named."""
 

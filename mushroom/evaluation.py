@@ -1,12 +1,17 @@
 """A checkpoint meets prepared photos: predictions, report, model card, all into the checkpoint folder."""
 
 import json
+import platform
+import statistics
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from PIL import Image
 from tqdm import tqdm
 
 from mushroom import metrics
@@ -21,14 +26,18 @@ from mushroom.photos import read_photo_file
 
 FAITHFULNESS_SAMPLE = 32
 FAITHFULNESS_SEED = 0
+LATENCY_REPEATS = 50
+LATENCY_WARM_UPS = 5
+LATENCY_SIZE = (1600, 1200)
 
 
-def evaluate(checkpoint: Path, prepared: Prepared, *, faithfulness: bool = False) -> dict[str, Any]:
+def evaluate(checkpoint: Path, prepared: Prepared, *, faithfulness: int = 0, latency: bool = False) -> dict[str, Any]:
     """Predict every prepared photo and write predictions, report, config and model card; returns the report.
 
     Temperature and unknown threshold are fitted on the validation split and stored in the config. The report
     is computed from ``predictions.csv`` as written, so that the file alone reproduces it. Faithfulness of
-    heatmaps is measured when asked for, and otherwise kept from the last report of the same weights.
+    heatmaps (over so many test photos) and latency are measured when asked for, and otherwise kept from the last
+    report of the same weights.
     """
     classifier = Classifier.load(checkpoint)
     text = metrics.predictions_csv(predict_prepared(classifier, prepared))
@@ -42,10 +51,11 @@ def evaluate(checkpoint: Path, prepared: Prepared, *, faithfulness: bool = False
         data_fingerprint=prepared.fingerprint,
     )
     write_config(checkpoint, config)
+    report |= _kept(checkpoint, classifier.weights_sha256)
     if faithfulness:
-        report["faithfulness"] = measure_faithfulness(Classifier.load(checkpoint), prepared)
-    else:
-        report |= _kept(checkpoint, classifier.weights_sha256)
+        report["faithfulness"] = measure_faithfulness(Classifier.load(checkpoint), prepared, faithfulness)
+    if latency:
+        report["latency"] = measure_latency(Classifier.load(checkpoint))
     report["data_fingerprint"] = prepared.fingerprint
     report["weights_sha256"] = classifier.weights_sha256
     write_text(checkpoint / REPORT_FILE, json.dumps(report, indent=1) + "\n")
@@ -77,13 +87,38 @@ def predict_prepared(classifier: Classifier, prepared: Prepared) -> Predictions:
     return Predictions(logits=np.array(logits), genera=classifier.config.genera, **text)
 
 
-def measure_faithfulness(classifier: Classifier, prepared: Prepared) -> dict[str, Any]:
+def measure_latency(classifier: Classifier) -> dict[str, Any]:
+    """Seconds from a decoded photo to its answer and the heatmaps of all layers, one photo at a time.
+
+    In the form that ``report.json`` holds: the median and the extremes of ``repeats``, the number of ``layers``, and
+    the ``threads`` of the processor they took.
+    """
+    noise = np.random.default_rng(0).integers(0, 255, (*LATENCY_SIZE[::-1], 3)).astype(np.uint8)
+    photo = Image.fromarray(noise)
+    seconds = []
+    for _ in range(LATENCY_WARM_UPS + LATENCY_REPEATS):
+        began = time.perf_counter()
+        classifier.explain(photo, layers="all")
+        seconds.append(time.perf_counter() - began)
+    measured = seconds[LATENCY_WARM_UPS:]
+    return {
+        "median_s": statistics.median(measured),
+        "fastest_s": min(measured),
+        "slowest_s": max(measured),
+        "repeats": LATENCY_REPEATS,
+        "layers": len(classifier.layers),
+        "threads": torch.get_num_threads(),
+        "processor": platform.machine(),
+    }
+
+
+def measure_faithfulness(classifier: Classifier, prepared: Prepared, photo_count: int) -> dict[str, Any]:
     """The method x layer table over a seeded sample of the test split, for the genus the network predicts.
 
     In the form that ``report.json`` holds: ``sample`` photos, ``seed``, what ``faithfulness_table`` gives.
     """
     test = prepared.manifest[prepared.manifest.split == "test"]
-    sample = test.sample(min(FAITHFULNESS_SAMPLE, len(test)), random_state=FAITHFULNESS_SEED).sort_values("photo")
+    sample = test.sample(min(photo_count, len(test)), random_state=FAITHFULNESS_SEED).sort_values("photo")
     photos = [read_photo_file(prepared.photo_path(row)) for row in sample.to_dict("records")]
     layers = classifier.choose_layers("stages")
     table = faithfulness_table(classifier.model, classifier.to_images(photos), layers, seed=FAITHFULNESS_SEED)

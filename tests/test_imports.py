@@ -23,6 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "classifier": {"checkpoints", "hub", "photos", "model", "gradcam", "faithfulness", "metrics", "genera"},
     "hub": {"checkpoints", "dataset", "model", "metrics"},
     "evaluation": {"checkpoints", "classifier", "dataset", "metrics", "faithfulness", "hub", "model", "photos"},
+    "agreement": {"checkpoints", "classifier", "dataset", "metrics", "model", "overlays", "photos"},
     "probe": {"dataset", "model", "recipes", "training"},
     "trials": {"dataset", "genera", "metrics", "model", "probe", "recipes"},
     "learning_curves": {"checkpoints", "dataset", "genera", "metrics", "probe", "recipes"},
@@ -42,6 +43,7 @@ ALLOWED: dict[str, set[str]] = {
         "figures",
     },
     "pages": {
+        "agreement",
         "checkpoints",
         "texts",
         "classifier",

@@ -10,7 +10,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from mushroom.genera import GENERA
-from mushroom.pages import answers, browse, compare, identify, pictures, report
+from mushroom.pages import browse, compare, identify, pictures, records, report
 from mushroom.texts import SAFETY, percent
 
 TIMEOUT = 120
@@ -235,8 +235,8 @@ def test_browse_filters_by_true_genus_and_by_answer() -> None:
     assert "<em>Boletus</em>" not in texts(app)
 
 
-def answer(photo: str, true: str, genus: str, confidence: float, unknown: bool = False) -> answers.TestAnswer:
-    return answers.TestAnswer(photo, true, genus, confidence, unknown, -float(np.log(confidence)))
+def answer(photo: str, true: str, genus: str, confidence: float, unknown: bool = False) -> records.TestAnswer:
+    return records.TestAnswer(photo, true, genus, confidence, unknown, -float(np.log(confidence)))
 
 
 def test_filters_and_orders_keep_what_they_say() -> None:

@@ -10,7 +10,7 @@ import streamlit as st
 from PIL import Image
 
 from mushroom.genera import NINE
-from mushroom.pages import answers, frame, pictures, subject
+from mushroom.pages import answers, frame, pictures, records, subject
 from mushroom.pages.subject import Subject
 from mushroom.texts import SAFETY
 
@@ -177,7 +177,7 @@ def _limits() -> None:
 
 
 def _card(folder: Path) -> None:
-    if card := answers.model_card(folder):
+    if card := records.model_card(folder):
         with st.expander(f"Model card of {folder.name}"):
             # The card's own title would be the page's second.
             st.markdown(card.replace("\n## ", "\n##### ").replace("\n### ", "\n###### ").replace("# ", "#### ", 1))

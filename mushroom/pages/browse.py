@@ -6,8 +6,8 @@ from typing import Any
 import streamlit as st
 
 from mushroom.genera import GENERA
-from mushroom.pages import answers, frame, gallery
-from mushroom.pages.answers import TestAnswer
+from mushroom.pages import frame, gallery, records
+from mushroom.pages.records import TestAnswer
 from mushroom.pages.subject import test_genera, test_photo_path
 from mushroom.texts import percent
 
@@ -53,7 +53,7 @@ def render() -> None:
     if not here:
         _no_photos()
         return
-    found = [answer for answer in answers.test_answers(folder) if answer.photo in here]
+    found = [answer for answer in records.test_answers(folder) if answer.photo in here]
     if not found:
         st.info(
             "This network was tested on other photos than those on this machine. Run `python train.py evaluate "
@@ -61,7 +61,7 @@ def render() -> None:
             icon=":material/info:",
         )
         return
-    if answers.report(folder).get("data_fingerprint") not in (None, frame.prepared_fingerprint()):
+    if records.report(folder).get("data_fingerprint") not in (None, frame.prepared_fingerprint()):
         frame.note("The photos on this machine are not quite those that this network was tested on.")
     _gallery(_chosen(found))
 

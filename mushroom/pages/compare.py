@@ -13,7 +13,7 @@ import numpy as np
 import streamlit as st
 
 from mushroom.genera import GENERA
-from mushroom.pages import answers, frame, gallery, pictures, subject
+from mushroom.pages import answers, frame, gallery, pictures, records, subject
 from mushroom.pages.subject import Subject
 from mushroom.texts import percent
 
@@ -22,12 +22,6 @@ if TYPE_CHECKING:
     from mushroom.gradcam import Layer
 
 KINDS = {"models": "Models", "layers": "Layers and methods", "genera": "Genera"}
-
-GRID_PX = 64
-"""Heatmaps of different sizes are compared on a grid of this many points squared."""
-
-HOTTEST_SHARE = 0.2
-"""The hottest part of a heatmap is this share of the photo."""
 
 PAIRS_TOLD = 3
 """With more pairs than this only the most alike and the least alike are told."""
@@ -91,6 +85,24 @@ def _models(opened: "Classifier", looking_at: Subject) -> None:
     st.caption(f"What speaks for *{genus}*, in each network's own deepest layer, with Grad-CAM.")
     _show_grid(looking_at, [cells])
     _tell(cells)
+    _tell_agreement(classifiers)
+
+
+def _tell_agreement(classifiers: Sequence["Classifier"]) -> None:
+    """How far these networks agree on more photos than this one, where that was measured."""
+    lines = []
+    for one, other in itertools.combinations(classifiers, 2):
+        weights = [one.weights_sha256, other.weights_sha256]
+        if found := records.agreement(one.folder, other.folder, weights):
+            lines.append(
+                f"**{one.folder.name}** and **{other.folder.name}** name the same genus on "
+                f"{percent(found.same_genus)} of {found.photos} test photos; over {found.sample} of them their "
+                f"heatmaps' ranks correlate {found.rank_correlation:.2f} on average."
+            )
+    if lines:
+        st.markdown("**On the test photos**")
+        for line in lines:
+            st.markdown(f"- {line}")
 
 
 def _genus(prediction: "Prediction") -> str:
@@ -228,33 +240,14 @@ def _tell(cells: Sequence[Cell]) -> None:
 # --- What differs -------------------------------------------------------------------------------------------
 
 
-def overlap(one: np.ndarray, other: np.ndarray) -> float:
-    """Shared part of the two heatmaps' hottest places: intersection over union, 0 to 1.
-
-    The heatmaps, (GRID_PX, GRID_PX), each give as many places: ``HOTTEST_SHARE`` of all.
-    """
-    count = round(HOTTEST_SHARE * one.size)
-    hottest = [set(np.argsort(heatmap, axis=None, kind="stable")[-count:].tolist()) for heatmap in (one, other)]
-    return len(hottest[0] & hottest[1]) / len(hottest[0] | hottest[1])
-
-
-def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
-    """Spearman's rank correlation of two heatmaps of the same size, -1 to 1; ties share their mean rank."""
-    from scipy.stats import spearmanr
-
-    return float(spearmanr(one.ravel(), other.ravel()).statistic)
-
-
 def differences(heatmaps: Mapping[str, np.ndarray]) -> list[str]:
     """Sentences on how far heatmaps (any sizes, in [0, 1], by title) agree, each with its two numbers.
 
     Empty heatmaps are named and left out. With many pairs only the most and the least alike are told.
     """
-    from mushroom import overlays
+    from mushroom.agreement import on_grid, overlap, rank_correlation
 
-    grids = {
-        title: overlays.upsample(heatmap, (GRID_PX, GRID_PX)) for title, heatmap in heatmaps.items() if heatmap.any()
-    }
+    grids = {title: on_grid(heatmap) for title, heatmap in heatmaps.items() if heatmap.any()}
     sentences = [f"{title} has an empty heatmap: nothing to compare." for title in heatmaps if title not in grids]
     pairs = [
         (rank_correlation(grids[one], grids[other]), overlap(grids[one], grids[other]), one, other)

@@ -19,6 +19,7 @@ from PIL import Image
 from streamlit.delta_generator import DeltaGenerator
 
 from mushroom.checkpoints import HUB_PREFIX, MODEL_VARIABLE, WEIGHTS_FILE, list_checkpoints
+from mushroom.pages import records
 from mushroom.texts import SAFETY
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ MEMORY_HEAPS = 2
 UPLOAD_COOKIE = "_streamlit_xsrf"
 """Streamlit's; an upload is taken only from a browser that sends it."""
 
-CLASSIFIERS_KEPT = 3
+CLASSIFIERS_KEPT = 5
 """Networks held in memory at once; the one that was not used for longest goes first."""
 
 STYLE = """
@@ -316,6 +317,9 @@ def choose_checkpoint(label: str = "Model") -> Path | None:
     assert chosen is not None
     if len(at_hand) > 1:
         st.selectbox(label, list(at_hand), **widget("model", chosen))
+        lines = records.when_to_use({name: records.report(folder) for name, folder in at_hand.items()})
+        if lines[chosen]:
+            st.caption(lines[chosen])
     return at_hand[chosen]
 
 

@@ -20,7 +20,7 @@ from PIL import Image
 from streamlit.delta_generator import DeltaGenerator
 
 from mushroom.genera import GENERA, GENUS_BY_NAME
-from mushroom.pages import answers, frame, gallery, pictures, subject
+from mushroom.pages import answers, frame, gallery, pictures, records, subject
 from mushroom.pages.pictures import Rectangle
 from mushroom.pages.subject import Subject
 from mushroom.texts import NONE_OF_THE_NINE, SAFETY, percent
@@ -339,7 +339,7 @@ def _headline(looking_at: Subject, prediction: "Prediction", opened: "Classifier
 
 def _track_record(folder: Path, confidence: float) -> str:
     """How often the network was right when it was about as sure, by the report; empty where too few were counted."""
-    test = answers.report(folder).get("splits", {}).get("test", {})
+    test = records.report(folder).get("splits", {}).get("test", {})
     for group in test.get("reliability_after", ()):
         if group["lower"] <= confidence <= group["upper"] and group["count"] >= BIN_PHOTOS:
             return (
@@ -516,7 +516,7 @@ def _trust(folder: Path, layers: Mapping[str, "Layer"]) -> None:
     from mushroom.gradcam import METHODS
 
     with st.popover("Which layer should I trust?", icon=":material/verified:"):
-        best = answers.most_faithful(folder)
+        best = records.most_faithful(folder)
         if best is None or best.layer not in layers:
             st.markdown("For this network that has not been measured yet.")
             return
@@ -529,7 +529,7 @@ def _trust(folder: Path, layers: Mapping[str, "Layer"]) -> None:
         st.button("Show it", on_click=_show_best, args=(best,), key="show_best")
 
 
-def _show_best(best: answers.MostFaithful) -> None:
+def _show_best(best: records.MostFaithful) -> None:
     frame.choose("layer", best.layer)
     frame.choose("method", best.method)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from mushroom.pages import answers, frame
+from mushroom.pages import frame, records
 
 SPLIT_TITLES = {"test": "Test", "validation": "Validation", "train": "Training"}
 SPLIT_NOTES = {
@@ -30,7 +30,7 @@ def render() -> None:
     folder = frame.choose_checkpoint()
     if folder is None:
         return
-    report = answers.report(folder)
+    report = records.report(folder)
     splits = [split for split in SPLIT_TITLES if split in report.get("splits", {})]
     if not splits:
         st.info(
@@ -246,7 +246,7 @@ def _training(folder: Path) -> None:
     from mushroom import figures
 
     st.subheader("How it learned", anchor=False)
-    history = answers.history(folder)
+    history = records.history(folder)
     if not history:
         st.caption("This checkpoint came without its history.")
         return
