@@ -40,7 +40,7 @@ from mushroom.checkpoints import (
 )
 from mushroom.dataset import BACKGROUND_FILE, DATASET_FILE, HUB_DATASET, MANIFEST_FILE, load_prepared
 from mushroom.metrics import SUPPORTED_PHOTOS
-from mushroom.model import CheckpointError, ModelConfig, load_checkpoint
+from mushroom.model import STEM_NORM_RESNET, CheckpointError, ModelConfig, load_checkpoint
 
 PUBLISHED_FILES = (WEIGHTS_FILE, CONFIG_FILE, HISTORY_FILE, PREDICTIONS_FILE, REPORT_FILE)
 """What publish sends, beside the model card; nothing else that may lie in the folder."""
@@ -200,6 +200,7 @@ not look like mistakes. Deadly species lie within and beside these genera.
 - Backbone `{backbone}` on {input_px} x {input_px} px (the whole photo, squashed to a square), head
   {head}, {parameters}.
 - Trained by `{command}` (recipe *{recipe}*, seed {seed}, commit `{git_commit}`).
+{origins}
 - Temperature {temperature:.4f}; photos whose energy exceeds {threshold} are answered "none of the nine, as far as
   I can tell".
 
@@ -253,6 +254,7 @@ def model_card(
         head=" - ".join(map(str, (*config.head_widths, len(config.genera)))),
         parameters=f"{parameters / 1e6:.1f} million parameters",
         command=config.recipe.get("command", "train.py train"),
+        origins="\n".join(f"- {sentence}" for sentence in origins(config)),
         recipe=config.recipe.get("name", "?"),
         seed=config.recipe.get("seed", "?"),
         git_commit=config.git_commit or "unknown",
@@ -264,6 +266,32 @@ def model_card(
         scores=_scores(report),
         failures="\n".join(_failures(config, report)),
     )
+
+
+def origins(config: ModelConfig) -> list[str]:
+    """Sentences on where the network's knowledge comes from, by its recipe."""
+    recipe = config.recipe
+    held = max((phase.get("frozen_stages", 0) for phase in recipe.get("phases", ())), default=0)
+    sentences = []
+    if _from_scratch(config):
+        sentences.append("The backbone started from random numbers: all it knows, it learned from these photos.")
+    elif held:
+        sentences.append(
+            f"The backbone is held as it was pretrained up to the {held}th of the points that timm's `feature_info` "
+            "lists; what follows was learned here."
+        )
+    else:
+        sentences.append("The backbone started from pretrained weights.")
+    if teacher := recipe.get("teacher"):
+        sentences.append(
+            f"It learned from the answers of {teacher['name']} (weights `{teacher['weights_sha256'][:12]}`) beside the "
+            "labels, and from photos of fungi that have no label (Hinton et al. 2015)."
+        )
+    return sentences
+
+
+def _from_scratch(config: ModelConfig) -> bool:
+    return "--random-backbone" in config.recipe.get("command", "")
 
 
 def _front_matter(config: ModelConfig, report: Mapping[str, Any]) -> str:
@@ -285,7 +313,7 @@ def _front_matter(config: ModelConfig, report: Mapping[str, Any]) -> str:
         license="apache-2.0",
         library_name="timm",
         pipeline_tag="image-classification",
-        base_model=f"timm/{config.backbone}",
+        base_model=None if _from_scratch(config) or config.backbone == STEM_NORM_RESNET else f"timm/{config.backbone}",
         tags=["mushrooms", "image-classification", "grad-cam"],
         model_name=config.name if results else None,
         eval_results=results or None,
@@ -320,6 +348,11 @@ def _scores(report: Mapping[str, Any]) -> str:
         for kind, values in measured.items()
         if isinstance(values, Mapping)
     ]
+    if latency := report.get("latency"):
+        lines.append(
+            f"| one photo with heatmaps of all {latency['layers']} layers | {latency['median_s']:.2f} s, median of "
+            f"{latency['repeats']} on {latency['threads']} threads of a processor |"
+        )
     lines += ["", "| genus | precision | recall | F1 | test photos |", "| --- | --- | --- | --- | --- |"]
     lines += [
         f"| {row['genus']} | {row['precision']:.3f} | {row['recall']:.3f} | {row['f1']:.3f} | {row['support']} |"

@@ -45,6 +45,7 @@ def render() -> None:
     st.caption(SPLIT_NOTES[split])
     scores = report["splits"][split]
     _headline(scores)
+    _speed(report.get("latency"))
     _genera(scores)
     _confusion(scores, split)
     left, right = st.columns(2, gap="large")
@@ -98,6 +99,14 @@ def _headline(scores: Mapping[str, Any]) -> None:
         st.markdown(
             f"Over the genera with enough photos to measure ({supported}) "
             f"the macro-F1 is **{scores['macro_f1_supported']:.2f}**. {scores['count']} photos in all."
+        )
+
+
+def _speed(latency: Mapping[str, Any] | None) -> None:
+    if latency:
+        st.caption(
+            f"A photo's answer with the heatmaps of all {latency['layers']} layers takes {latency['median_s']:.2f} s "
+            f"(median of {latency['repeats']}, on {latency['threads']} threads of a processor)."
         )
 
 
@@ -299,6 +308,8 @@ def _faithfulness(measured: Mapping[str, Any] | None) -> None:
         f"2018). Random blobs in place of a heatmap reach {chance['insertion'] - chance['deletion']:.2f}. ✕: the "
         "heatmap hardly changes when the head's learned numbers are shuffled (Adebayo et al. 2018)."
     )
+    if left_out := [titles[method] for method in measured.get("left_out", ())]:
+        st.caption(f"Not measured: {', '.join(left_out)}, which would take thousands of passes a photo here.")
     with st.expander("All numbers"):
         st.dataframe(
             [{**row, "method": titles[row["method"]]} for row in rows],
