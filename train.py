@@ -16,9 +16,11 @@ import numpy as np
 import pandas as pd
 import torch
 from PIL import Image
+from torch import nn
 from torchvision.transforms.v2.functional import to_pil_image
 
 from mushroom import learning_curves
+from mushroom.blending import blend
 from mushroom.checkpoints import WEIGHTS_FILE
 from mushroom.classifier import Classifier
 from mushroom.dataset import SPLITS, DatasetError, Prepared, load_prepared, prepare, unlabelled_photos
@@ -38,6 +40,7 @@ from mushroom.model import (
     load_backbone_weights,
     load_checkpoint,
     notebook_head_widths,
+    save_checkpoint,
     write_text,
 )
 from mushroom.overlays import NOTEBOOK_COLOURS, NOTEBOOK_OPACITY, overlay
@@ -152,6 +155,9 @@ def add_training_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--teacher", type=Path, metavar="CHECKPOINT", help="learn its answers, too; of a trial: its folder"
     )
+    command.add_argument(
+        "--tuned", type=Path, metavar="CHECKPOINT", help="with --recipe blended: what to blend; of a trial: its folder"
+    )
     command.add_argument("--unlabelled", type=Path, metavar="FOLDER", help="photos that the teacher alone speaks of")
     command.add_argument("--freeze-stages", type=int, metavar="N", help="hold the backbone's first N stages")
     command.add_argument("--input-px", type=int, metavar="PX", help="side that the finished network sees")
@@ -189,6 +195,10 @@ def run_train(args: argparse.Namespace) -> int:
     config = config_of(args, recipe, prepared, teacher)
     manifest = prepared.manifest
     training = training_photos(prepared, manifest[manifest.split == "train"], background_of(prepared, recipe))
+    if args.tuned:
+        network, config = blended_network(args, recipe, prepared, Classifier.load(args.tuned), training)
+        save_checkpoint(args.out, network, config, half=recipe.half)
+        return print_evaluation(args.out, prepared, "validation")
     validation = training_photos(prepared, manifest[manifest.split == "validation"])
     if teacher:
         more = unlabelled_photos(args.unlabelled, prepared) if args.unlabelled else []
@@ -219,6 +229,14 @@ def run_trial(args: argparse.Namespace) -> int:
     folds = trials.list_folds(prepared)
     more = unlabelled_photos(args.unlabelled, prepared, SPLITS) if args.unlabelled else []
 
+    def measured(network: nn.Module, config: ModelConfig, fold: trials.Fold) -> np.ndarray:
+        return plain_logits(network, training_photos(prepared, fold.measured), config, args.workers).numpy()
+
+    def blended(fold: trials.Fold, folder: Path) -> np.ndarray:
+        training = training_photos(prepared, fold.train, background_of(prepared, recipe))
+        tuned = Classifier.load(args.tuned / folder.name)
+        return measured(*blended_network(args, recipe, prepared, tuned, training), fold)
+
     def trained(fold: trials.Fold, folder: Path) -> np.ndarray:
         teacher = Classifier.load(args.teacher / folder.name) if args.teacher else None
         torch.manual_seed(args.seed)
@@ -231,14 +249,14 @@ def run_trial(args: argparse.Namespace) -> int:
         options = {"seed": args.seed, "workers": args.workers, "mixed_precision": args.mixed_precision}
         train(model, config, recipe, training, validation, folder, resume=args.resume, **options)
         best, _ = load_checkpoint(folder)
-        return plain_logits(best, training_photos(prepared, fold.measured), config, args.workers).numpy()
+        return measured(best, config, fold)
 
     @cache
     def features() -> Features:
-        config = config_of(args, recipe, prepared, None)
+        config = config_of(args, recipe, prepared)
         return backbone_features(new_model(args, config).backbone, config, prepared, args.workers)
 
-    answer = trials.probed(features, recipe) if args.probe else trained
+    answer = trials.probed(features, recipe) if args.probe else blended if args.tuned else trained
     found = trials.run_trial(folds, args.out, answer)
     named = {"name": args.out.name, "what": args.what, "git_commit": git_commit(), "command": command_line()}
     trials.record(args.record, named | found)
@@ -250,7 +268,7 @@ def run_curves(args: argparse.Namespace) -> int:
     """Measure what photos of a genus are worth, keep the points, and print the advice for these photos."""
     prepared = load_prepared(args.prepared)
     recipe = recipe_of(args)
-    config = config_of(args, recipe, prepared, None)
+    config = config_of(args, recipe, prepared)
     features = backbone_features(new_model(args, config).backbone, config, prepared, args.workers)
     points = learning_curves.measure_points(features, prepared, recipe)
     learning_curves.write_curve(args.record, points, args.backbone, command_line())
@@ -279,6 +297,8 @@ def recipe_of(args: argparse.Namespace) -> Recipe:
         recipe = with_setting(recipe, setting)
     if args.unlabelled and not args.teacher:
         raise TrainingError("--unlabelled photos have nothing to teach without a --teacher.")
+    if bool(args.tuned) != (not recipe.phases):
+        raise TrainingError("--recipe blended and --tuned CHECKPOINT belong together.")
     return recipe
 
 
@@ -303,7 +323,13 @@ def with_tuning(recipe: Recipe, name: str, value: float) -> Recipe:
     return replace(recipe, phases=tuple(phases))
 
 
-def config_of(args: argparse.Namespace, recipe: Recipe, prepared: Prepared, teacher: Classifier | None) -> ModelConfig:
+def config_of(
+    args: argparse.Namespace,
+    recipe: Recipe,
+    prepared: Prepared,
+    teacher: Classifier | None = None,
+    tuned: Classifier | None = None,
+) -> ModelConfig:
     """The config of the checkpoint that a training command makes, as far as it is known before."""
     features = feature_count(create_backbone(args.backbone))
     mean, std = (IMAGENET_MEAN, IMAGENET_STD)
@@ -321,13 +347,32 @@ def config_of(args: argparse.Namespace, recipe: Recipe, prepared: Prepared, teac
             **asdict(recipe),
             "seed": args.seed,
             "backbone_weights": args.backbone_weights.name if args.backbone_weights else "",
-            "teacher": {"name": teacher.config.name, "weights_sha256": teacher.weights_sha256} if teacher else None,
+            "teacher": identity_of(teacher) if teacher else None,
+            "tuned": identity_of(tuned) if tuned else None,
             "command": command_line(),
         },
         data_fingerprint=prepared.fingerprint,
         versions={name: version(name) for name in VERSIONED} | {"python": platform.python_version()},
         git_commit=git_commit(),
     )
+
+
+def identity_of(classifier: Classifier) -> dict[str, str]:
+    """What a recipe records of a checkpoint that it learned from."""
+    return {"name": classifier.config.name, "weights_sha256": classifier.weights_sha256}
+
+
+def blended_network(
+    args: argparse.Namespace, recipe: Recipe, prepared: Prepared, tuned: Classifier, training: TrainingPhotos
+) -> tuple[GenusNet, ModelConfig]:
+    """What ``--recipe blended`` makes of ``tuned``."""
+    config = config_of(args, recipe, prepared, tuned=tuned)
+    start = new_model(args, config).backbone
+    if [value.shape for value in start.state_dict().values()] != [
+        value.shape for value in tuned.model.backbone.state_dict().values()
+    ]:
+        raise TrainingError(f"{tuned.config.name} was not fine-tuned from a {args.backbone}: name its --backbone.")
+    return blend(start, tuned.model, config, training, recipe, args.workers), config
 
 
 def new_model(args: argparse.Namespace, config: ModelConfig) -> GenusNet:

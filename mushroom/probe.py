@@ -1,6 +1,5 @@
 """A linear layer on a backbone as it comes: the cheapest way to ask what photos or a backbone are worth."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +16,9 @@ STRENGTH = 0.01
 """Inverse strength of the regularisation: scikit-learn's C."""
 
 ROUNDS = 1000
+
+UNLEARNED = -100.0
+"""The bias of a genus without photos: its softmax is zero beside any other's, and still a number."""
 
 
 @dataclass(frozen=True)
@@ -47,19 +49,38 @@ def backbone_features(backbone: nn.Module, config: ModelConfig, prepared: Prepar
     return Features(values, photos.labels, row_of, np.flatnonzero(photos.labels == BACKGROUND))
 
 
-def linear_layer(values: np.ndarray, labels: np.ndarray, recipe: Recipe) -> Callable[[np.ndarray], np.ndarray]:
-    """A layer fitted to features (n, d); gives logits (m, genera) for features (m, d).
+@dataclass(frozen=True)
+class LinearLayer:
+    """Nine logits from features: ``weight`` (genera, d) and ``bias`` (genera,), float64.
 
-    A photo weighs as much as ``recipe`` would draw it often. A genus that was not learned has a logit of -inf.
+    They stand beside a logit of zero for background, as everywhere in training.
+    """
+
+    weight: np.ndarray
+    bias: np.ndarray
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        """Logits (n, genera) of features (n, d)."""
+        return features @ self.weight.T + self.bias
+
+
+def linear_layer(values: np.ndarray, labels: np.ndarray, recipe: Recipe) -> LinearLayer:
+    """A layer fitted to features (n, d) by logistic regression.
+
+    A photo weighs as much as ``recipe`` would draw it often. A genus that was not learned is never the answer.
     """
     weights = draw_weights(labels, recipe)
     scaler = StandardScaler().fit(values)
-    layer = LogisticRegression(C=STRENGTH, max_iter=ROUNDS)
-    layer.fit(scaler.transform(values), labels, sample_weight=weights / weights.mean())
-
-    def logits(measured: np.ndarray) -> np.ndarray:
-        found = np.full((len(measured), BACKGROUND + 1), -np.inf)
-        found[:, layer.classes_] = layer.predict_log_proba(scaler.transform(measured))
-        return found[:, :BACKGROUND]
-
-    return logits
+    fitted = LogisticRegression(C=STRENGTH, max_iter=ROUNDS)
+    fitted.fit(scaler.transform(values), labels, sample_weight=weights / weights.mean())
+    weight = np.zeros((BACKGROUND + 1, values.shape[1]))
+    bias = np.full(BACKGROUND + 1, UNLEARNED)
+    # Of two classes, scikit-learn keeps the weights of the second alone.
+    learned = fitted.classes_ if len(fitted.classes_) > 2 else fitted.classes_[1:]
+    bias[fitted.classes_] = 0.0
+    weight[learned] = fitted.coef_ / scaler.scale_
+    bias[learned] = fitted.intercept_ - weight[learned] @ scaler.mean_
+    if BACKGROUND in fitted.classes_:
+        bias[fitted.classes_] -= bias[BACKGROUND]
+        weight[fitted.classes_] -= weight[BACKGROUND]
+    return LinearLayer(weight[:BACKGROUND], bias[:BACKGROUND])

@@ -1,7 +1,7 @@
 """Training recipes: the notebook's, and ours. What is trained how long, on photos altered how."""
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from PIL import Image
@@ -53,6 +53,7 @@ class Recipe:
     learned by heart; 0 sets no limit.
     ``background`` and ``unlabelled`` are the shares of such photos among those of an epoch, where there are any.
     ``taught`` is how much of each target is the teacher's answer, where there is a teacher; the rest is the label.
+    ``tuned_share`` is how much of a fine-tuned backbone is kept when it is blended with the one it came from.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Recipe:
     background: float = 0.0
     unlabelled: float = 0.0
     taught: float = 0.5
+    tuned_share: float = 0.5
     half: bool = False
 
 
@@ -104,8 +106,7 @@ DEFAULT = Recipe(
     augmentation="strong",
     batch=32,
     views=2,
-    balance=1.0,
-    most_draws=8,
+    balance=0.5,
     background=0.15,
     half=True,
     phases=(
@@ -141,7 +142,10 @@ DISTILLED = Recipe(
 )
 """A network learns from a better one (Hinton et al. 2015): for backbones whose own weights know less or nothing."""
 
-RECIPES = {recipe.name: recipe for recipe in (DEFAULT, NOTEBOOK, DISTILLED)}
+BLENDED = replace(DEFAULT, name="blended", balance=1.0, phases=())
+"""No epochs: a fine-tuned network meets the one it came from half-way, and gets a new head (see ``blending``)."""
+
+RECIPES = {recipe.name: recipe for recipe in (DEFAULT, NOTEBOOK, DISTILLED, BLENDED)}
 
 
 def notebook_augmentation(size_px: int) -> v2.Transform:

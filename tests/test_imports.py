@@ -35,6 +35,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "agreement": {"checkpoints", "classifier", "dataset", "metrics", "model", "overlays", "photos"},
     "probe": {"dataset", "model", "recipes", "training"},
+    "blending": {"model", "probe", "recipes", "training"},
     "trials": {"dataset", "genera", "metrics", "model", "probe", "recipes"},
     "learning_curves": {"checkpoints", "dataset", "genera", "metrics", "probe", "recipes"},
     "figures": {"genera", "texts"},

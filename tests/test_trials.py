@@ -11,7 +11,7 @@ from mushroom import learning_curves, trials
 from mushroom.dataset import DatasetError, Prepared
 from mushroom.genera import GENERA
 from mushroom.learning_curves import Curve, advice, fit_curve, measure_points, read_curve, write_curve
-from mushroom.probe import Features, linear_layer
+from mushroom.probe import UNLEARNED, Features, linear_layer
 from mushroom.recipes import DEFAULT
 from mushroom.training import BACKGROUND
 from mushroom.trials import NONE_LEFT_OUT, SMALL_SOURCES, Answers, list_folds, score
@@ -163,7 +163,14 @@ def test_a_linear_layer_separates_what_can_be_separated_and_knows_what_it_did_no
     logits = layer(2 * np.eye(BACKGROUND + 1)[[AMANITA, BOLETUS]])
     assert logits.shape == (2, len(GENERA))
     assert logits.argmax(axis=1).tolist() == [AMANITA, BOLETUS]
-    assert np.isneginf(logits[:, SUILLUS]).all()
+    assert (logits[:, SUILLUS] == UNLEARNED).all()
+    assert layer(2 * np.eye(BACKGROUND + 1)[[BACKGROUND]]).max() < logits.max(axis=1).min()
+
+
+def test_two_genera_alone_are_separated_too() -> None:
+    labels = np.array([AMANITA] * 40 + [BOLETUS] * 40)
+    logits = linear_layer(clouds(labels, 0.3), labels, DEFAULT)(clouds(labels, 0.3))
+    assert (logits.argmax(axis=1) == labels).all()
 
 
 def test_a_rare_genus_is_answered_more_often_when_all_are_drawn_alike() -> None:
