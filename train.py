@@ -402,8 +402,8 @@ def taught_by(
 
 
 def command_line() -> str:
-    """The command that runs."""
-    return shlex.join(["python", "train.py", *sys.argv[1:]])
+    """The command that runs, as one that was never interrupted would be given."""
+    return shlex.join(["python", "train.py", *(word for word in sys.argv[1:] if word != "--resume")])
 
 
 def run_evaluate(args: argparse.Namespace) -> int:

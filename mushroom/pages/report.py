@@ -257,7 +257,7 @@ def _training(folder: Path) -> None:
     st.subheader("How it learned", anchor=False)
     history = records.history(folder)
     if not history:
-        st.caption("This checkpoint came without its history.")
+        st.caption("This network came without a history of epochs. Its model card tells how it was made.")
         return
     st.caption(figures.HOW_TO_READ["training_curves"])
     described = figures.describe_training(history)
