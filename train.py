@@ -156,7 +156,12 @@ def add_training_arguments(command: argparse.ArgumentParser) -> None:
         "--teacher", type=Path, metavar="CHECKPOINT", help="learn its answers, too; of a trial: its folder"
     )
     command.add_argument(
-        "--tuned", type=Path, metavar="CHECKPOINT", help="with --recipe blended: what to blend; of a trial: its folder"
+        "--tuned",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="CHECKPOINT",
+        help="with --recipe blended: what to blend; of a trial: its folder",
     )
     command.add_argument("--unlabelled", type=Path, metavar="FOLDER", help="photos that the teacher alone speaks of")
     command.add_argument("--freeze-stages", type=int, metavar="N", help="hold the backbone's first N stages")
@@ -196,7 +201,7 @@ def run_train(args: argparse.Namespace) -> int:
     manifest = prepared.manifest
     training = training_photos(prepared, manifest[manifest.split == "train"], background_of(prepared, recipe))
     if args.tuned:
-        network, config = blended_network(args, recipe, prepared, Classifier.load(args.tuned), training)
+        network, config = blended_network(args, recipe, prepared, args.tuned, training)
         save_checkpoint(args.out, network, config, half=recipe.half)
         return print_evaluation(args.out, prepared, "validation")
     validation = training_photos(prepared, manifest[manifest.split == "validation"])
@@ -234,7 +239,7 @@ def run_trial(args: argparse.Namespace) -> int:
 
     def blended(fold: trials.Fold, folder: Path) -> np.ndarray:
         training = training_photos(prepared, fold.train, background_of(prepared, recipe))
-        tuned = Classifier.load(args.tuned / folder.name)
+        tuned = [trial / folder.name for trial in args.tuned]
         return measured(*blended_network(args, recipe, prepared, tuned, training), fold)
 
     def trained(fold: trials.Fold, folder: Path) -> np.ndarray:
@@ -328,7 +333,7 @@ def config_of(
     recipe: Recipe,
     prepared: Prepared,
     teacher: Classifier | None = None,
-    tuned: Classifier | None = None,
+    tuned: Sequence[Classifier] = (),
 ) -> ModelConfig:
     """The config of the checkpoint that a training command makes, as far as it is known before."""
     features = feature_count(create_backbone(args.backbone))
@@ -348,7 +353,7 @@ def config_of(
             "seed": args.seed,
             "backbone_weights": args.backbone_weights.name if args.backbone_weights else "",
             "teacher": identity_of(teacher) if teacher else None,
-            "tuned": identity_of(tuned) if tuned else None,
+            "tuned": [identity_of(each) for each in tuned],
             "command": command_line(),
         },
         data_fingerprint=prepared.fingerprint,
@@ -363,16 +368,20 @@ def identity_of(classifier: Classifier) -> dict[str, str]:
 
 
 def blended_network(
-    args: argparse.Namespace, recipe: Recipe, prepared: Prepared, tuned: Classifier, training: TrainingPhotos
+    args: argparse.Namespace, recipe: Recipe, prepared: Prepared, checkpoints: Sequence[Path], training: TrainingPhotos
 ) -> tuple[GenusNet, ModelConfig]:
-    """What ``--recipe blended`` makes of ``tuned``."""
+    """What ``--recipe blended`` makes of ``checkpoints``."""
+    tuned = [Classifier.load(checkpoint) for checkpoint in checkpoints]
     config = config_of(args, recipe, prepared, tuned=tuned)
     start = new_model(args, config).backbone
-    if [value.shape for value in start.state_dict().values()] != [
-        value.shape for value in tuned.model.backbone.state_dict().values()
-    ]:
-        raise TrainingError(f"{tuned.config.name} was not fine-tuned from a {args.backbone}: name its --backbone.")
-    return blend(start, tuned.model, config, training, recipe, args.workers), config
+    for each in tuned:
+        if _shapes(each.model.backbone) != _shapes(start):
+            raise TrainingError(f"{each.config.name} was not fine-tuned from a {args.backbone}: name its --backbone.")
+    return blend(start, [each.model for each in tuned], config, training, recipe, args.workers), config
+
+
+def _shapes(backbone: nn.Module) -> list[torch.Size]:
+    return [value.shape for value in backbone.state_dict().values()]
 
 
 def new_model(args: argparse.Namespace, config: ModelConfig) -> GenusNet:

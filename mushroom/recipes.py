@@ -53,7 +53,8 @@ class Recipe:
     learned by heart; 0 sets no limit.
     ``background`` and ``unlabelled`` are the shares of such photos among those of an epoch, where there are any.
     ``taught`` is how much of each target is the teacher's answer, where there is a teacher; the rest is the label.
-    ``tuned_share`` is how much of a fine-tuned backbone is kept when it is blended with the one it came from.
+    ``tuned_share`` is how much of a fine-tuned backbone, or of the mean of several, is kept when it is blended with the
+    one it came from.
     """
 
     name: str
@@ -143,7 +144,7 @@ DISTILLED = Recipe(
 """A network learns from a better one (Hinton et al. 2015): for backbones whose own weights know less or nothing."""
 
 BLENDED = replace(DEFAULT, name="blended", balance=1.0, phases=())
-"""No epochs: a fine-tuned network meets the one it came from half-way, and gets a new head (see ``blending``)."""
+"""No epochs: fine-tuned networks meet the one they came from half-way, and get a new head (see ``blending``)."""
 
 RECIPES = {recipe.name: recipe for recipe in (DEFAULT, NOTEBOOK, DISTILLED, BLENDED)}
 

@@ -44,7 +44,7 @@ def network(seed: int) -> GenusNet:
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
 def test_every_tensor_of_the_backbone_lies_between_the_two_it_came_from(photos: TrainingPhotos, share: float) -> None:
     start, tuned = network(0), network(1)
-    found = blend(start.backbone, tuned, CONFIG, photos, replace(BLENDED, tuned_share=share), workers=0)
+    found = blend(start.backbone, [tuned], CONFIG, photos, replace(BLENDED, tuned_share=share), workers=0)
     before, after = start.backbone.state_dict(), tuned.backbone.state_dict()
     for key, value in found.backbone.state_dict().items():
         if value.is_floating_point():
@@ -53,9 +53,18 @@ def test_every_tensor_of_the_backbone_lies_between_the_two_it_came_from(photos: 
     assert not any(parameter.requires_grad for parameter in found.parameters())
 
 
+def test_several_tuned_networks_count_as_their_mean(photos: TrainingPhotos) -> None:
+    tuned = [network(1), network(2)]
+    found = blend(network(0).backbone, tuned, CONFIG, photos, replace(BLENDED, tuned_share=1.0), workers=0)
+    one, other = (each.backbone.state_dict() for each in tuned)
+    for key, value in found.backbone.state_dict().items():
+        if value.is_floating_point():
+            torch.testing.assert_close(value, (one[key] + other[key]) / 2)
+
+
 def test_the_new_head_names_what_it_was_fitted_to_and_turns_background_away(photos: TrainingPhotos) -> None:
     recipe = replace(BLENDED, background=0.3)
-    found = blend(network(0).backbone, network(1), CONFIG, photos, recipe, workers=0)
+    found = blend(network(0).backbone, [network(1)], CONFIG, photos, recipe, workers=0)
     logits = plain_logits(found, photos, CONFIG, workers=0)
     known = photos.labels < BACKGROUND
     assert logits.shape == (len(photos), len(GENERA))
@@ -86,7 +95,7 @@ def test_the_command_blends_a_checkpoint_and_says_what_it_came_from(
     blending = ["train", *small, "--out", str(out), "--recipe", "blended"]
     assert train_command.main([*blending, "--tuned", str(tuned), "--set", "tuned_share=0.75"]) == 0
     recipe = json.loads((out / "config.json").read_text())["recipe"]
-    assert recipe["tuned"] == {"name": "tuned", "weights_sha256": Classifier.load(tuned).weights_sha256}
+    assert recipe["tuned"] == [{"name": "tuned", "weights_sha256": Classifier.load(tuned).weights_sha256}]
     assert "75% those of tuned" in (out / "README.md").read_text(encoding="utf-8")
     capsys.readouterr()
     assert train_command.main(blending) == 1
