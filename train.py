@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import asdict, fields, replace
 from functools import cache
 from importlib.metadata import version
@@ -50,6 +51,7 @@ from mushroom.recipes import AUGMENTATIONS, RECIPES, Phase, Recipe
 from mushroom.training import (
     STATE_FOLDER,
     UNLABELLED,
+    KeptMaps,
     TrainingError,
     TrainingPhotos,
     augmented,
@@ -61,6 +63,7 @@ from mushroom.training import (
 
 VERSIONED = ("torch", "torchvision", "timm", "accelerate", "safetensors", "numpy", "scikit-learn", "pillow")
 LINEAR_HEAD_DROPOUT = 0.3
+TUNED_FOLDER = "tuned"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -208,8 +211,10 @@ def run_train(args: argparse.Namespace) -> int:
     if teacher:
         more = unlabelled_photos(args.unlabelled, prepared) if args.unlabelled else []
         training = taught_by(teacher, training, more, recipe, args.workers)
+    model = new_model(args, config)
+    start = deepcopy(model.backbone)
     train(
-        new_model(args, config),
+        model,
         config,
         recipe,
         training,
@@ -221,6 +226,8 @@ def run_train(args: argparse.Namespace) -> int:
         mixed_precision=args.mixed_precision,
         after_epoch=lambda network, epoch: draw_heatmap(network, config, validation.paths[0], args.out, epoch),
     )
+    if recipe.tuned_share < 1:
+        save_checkpoint(args.out, with_start(start, args.out, training, recipe, args.workers), config, half=recipe.half)
     draw_views(training, recipe, config, args.out, args.seed)
     return print_evaluation(args.out, prepared, "validation")
 
@@ -233,6 +240,7 @@ def run_trial(args: argparse.Namespace) -> int:
     recipe = recipe_of(args)
     folds = trials.list_folds(prepared)
     more = unlabelled_photos(args.unlabelled, prepared, SPLITS) if args.unlabelled else []
+    kept: KeptMaps = {}
 
     def measured(network: nn.Module, config: ModelConfig, fold: trials.Fold) -> np.ndarray:
         return plain_logits(network, training_photos(prepared, fold.measured), config, args.workers).numpy()
@@ -252,7 +260,10 @@ def run_trial(args: argparse.Namespace) -> int:
         validation = training_photos(prepared, fold.validation)
         model = new_model(args, config)
         options = {"seed": args.seed, "workers": args.workers, "mixed_precision": args.mixed_precision}
-        train(model, config, recipe, training, validation, folder, resume=args.resume, **options)
+        start = deepcopy(model.backbone)
+        train(model, config, recipe, training, validation, folder, resume=args.resume, kept=kept, **options)
+        if recipe.tuned_share < 1:
+            return measured(with_start(start, folder, training, recipe, args.workers), config, fold)
         best, _ = load_checkpoint(folder)
         return measured(best, config, fold)
 
@@ -296,6 +307,8 @@ def recipe_of(args: argparse.Namespace) -> Recipe:
         recipe = replace(recipe, train_px=args.train_px)
     if args.input_px:
         recipe = replace(recipe, input_px=args.input_px)
+    if args.random_backbone:
+        recipe = replace(recipe, tuned_share=1.0)
     if args.freeze_stages is not None:
         recipe = with_tuning(recipe, "frozen_stages", args.freeze_stages)
     for setting in args.set:
@@ -380,6 +393,19 @@ def blended_network(
     return blend(start, [each.model for each in tuned], config, training, recipe, args.workers), config
 
 
+def with_start(start: nn.Module, out: Path, training: TrainingPhotos, recipe: Recipe, workers: int) -> GenusNet:
+    """What fine-tuning left in ``out``, blended with the pretrained backbone that it began with.
+
+    The fine-tuned network is kept beside the training state, so that a run which is resumed at its very end does not
+    blend a blend.
+    """
+    tuned = out / STATE_FOLDER / TUNED_FOLDER
+    if not tuned.exists():
+        save_checkpoint(tuned, *load_checkpoint(out), half=recipe.half)
+    network, config = load_checkpoint(tuned)
+    return blend(start, [network], config, training, recipe, workers)
+
+
 def _shapes(backbone: nn.Module) -> list[torch.Size]:
     return [value.shape for value in backbone.state_dict().values()]
 
@@ -406,7 +432,10 @@ def taught_by(
 ) -> TrainingPhotos:
     """``photos`` and ``unlabelled`` ones, with what ``teacher`` says of them."""
     labels = np.concatenate([photos.labels, np.full(len(unlabelled), UNLABELLED)])
-    everything = TrainingPhotos([*photos.paths, *unlabelled], labels)
+    # The numbers of photos without a name are negative, to be nobody else's.
+    numbers = None if photos.numbers is None else np.r_[photos.numbers, -1 - np.arange(len(unlabelled))]
+    sources = None if photos.sources is None else np.r_[photos.sources, np.full(len(unlabelled), "")]
+    everything = TrainingPhotos([*photos.paths, *unlabelled], labels, numbers=numbers, sources=sources)
     return taught(everything, teacher.model, teacher.config, recipe.taught, workers)
 
 

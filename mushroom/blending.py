@@ -8,6 +8,7 @@ before, so here a linear layer is fitted anew to what the blended backbone makes
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -16,6 +17,9 @@ from mushroom.model import GenusNet, ModelConfig, build_model
 from mushroom.probe import linear_layer
 from mushroom.recipes import Recipe
 from mushroom.training import TrainingPhotos, plain_logits
+
+HEAD_BALANCE = 1.0
+"""The new head learns every genus alike: of a source left out it then finds the genera that were mostly its own."""
 
 
 def blend(
@@ -36,7 +40,8 @@ def blend(
     network.backbone.load_state_dict(
         {key: _between(before[key], [each[key] for each in after], recipe.tuned_share) for key in before}
     )
-    layer = linear_layer(plain_logits(network.backbone, photos, config, workers).numpy(), photos.labels, recipe)
+    features = plain_logits(network.backbone, photos, config, workers).numpy()
+    layer = linear_layer(features, photos.labels, replace(recipe, balance=HEAD_BALANCE), photos.sources)
     network.head[-1].load_state_dict(
         {"weight": torch.tensor(layer.weight).float(), "bias": torch.tensor(layer.bias).float()}
     )

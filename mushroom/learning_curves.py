@@ -13,7 +13,7 @@ from mushroom.checkpoints import SHIPPED_CHECKPOINTS
 from mushroom.dataset import Prepared
 from mushroom.genera import GENERA
 from mushroom.metrics import SUPPORTED_PHOTOS
-from mushroom.probe import Features, linear_layer
+from mushroom.probe import Features
 from mushroom.recipes import Recipe
 
 CURVE_FILE = "learning_curve.json"
@@ -69,7 +69,7 @@ def measure_points(features: Features, prepared: Prepared, recipe: Recipe) -> li
         for draw in range(DRAWS):
             kept = np.random.default_rng(draw).choice(own, count, replace=False)
             chosen = np.r_[others, kept, features.background]
-            predicted = linear_layer(features.values[chosen], labels[chosen], recipe)(features.values[measured])
+            predicted = features.fit(chosen, recipe)(features.values[measured])
             hit = predicted.argmax(axis=1) == genus
             true = labels[measured] == genus
             scores.append(2 * (hit & true).sum() / (hit.sum() + true.sum()))

@@ -253,6 +253,12 @@ def freeze_backbone(model: GenusNet) -> None:
     model.backbone.requires_grad_(False)
 
 
+def held_module(backbone: nn.Module, count: int) -> str:
+    """The name of the module that ends the backbone's stage ``count``, as timm's ``feature_info`` has it."""
+    stages: Any = backbone.feature_info
+    return str(stages[count - 1]["module"])
+
+
 def freeze_stages(model: GenusNet, count: int) -> list[nn.Module]:
     """No gradients for the backbone up to the end of its stage ``count``; the modules there that have parameters.
 
@@ -260,8 +266,7 @@ def freeze_stages(model: GenusNet, count: int) -> list[nn.Module]:
     """
     if not count:
         return []
-    stages: Any = model.backbone.feature_info
-    last = stages[count - 1]["module"]
+    last = held_module(model.backbone, count)
     frozen: list[nn.Module] = []
     ended = False
     for name, module in model.backbone.named_modules():

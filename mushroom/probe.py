@@ -26,17 +26,24 @@ class Features:
     """What a backbone makes of the photos of the train and validation split, and of background to train with.
 
     ``values`` float32 (n, d); ``labels`` int (n,), class indices or BACKGROUND; ``row_of`` gives the row of a known
-    photo by its name in the manifest; ``background`` are the rows that have no genus.
+    photo by its name in the manifest; ``background`` are the rows that have no genus; ``sources`` (n,) say whose each
+    photo is.
     """
 
     values: np.ndarray
     labels: np.ndarray
     row_of: dict[str, int]
     background: np.ndarray
+    sources: np.ndarray | None = None
 
     def rows(self, photos: list[str]) -> np.ndarray:
         """The rows of known photos."""
         return np.array([self.row_of[photo] for photo in photos], dtype=int)
+
+    def fit(self, rows: np.ndarray, recipe: Recipe) -> "LinearLayer":
+        """The linear layer of some rows."""
+        sources = None if self.sources is None else self.sources[rows]
+        return linear_layer(self.values[rows], self.labels[rows], recipe, sources)
 
 
 def backbone_features(backbone: nn.Module, config: ModelConfig, prepared: Prepared, workers: int) -> Features:
@@ -46,7 +53,7 @@ def backbone_features(backbone: nn.Module, config: ModelConfig, prepared: Prepar
     photos = training_photos(prepared, known, others)
     values = plain_logits(backbone, photos, config, workers).numpy()
     row_of = {photo: row for row, photo in enumerate(known.photo)}
-    return Features(values, photos.labels, row_of, np.flatnonzero(photos.labels == BACKGROUND))
+    return Features(values, photos.labels, row_of, np.flatnonzero(photos.labels == BACKGROUND), photos.sources)
 
 
 @dataclass(frozen=True)
@@ -64,12 +71,14 @@ class LinearLayer:
         return features @ self.weight.T + self.bias
 
 
-def linear_layer(values: np.ndarray, labels: np.ndarray, recipe: Recipe) -> LinearLayer:
+def linear_layer(
+    values: np.ndarray, labels: np.ndarray, recipe: Recipe, sources: np.ndarray | None = None
+) -> LinearLayer:
     """A layer fitted to features (n, d) by logistic regression.
 
     A photo weighs as much as ``recipe`` would draw it often. A genus that was not learned is never the answer.
     """
-    weights = draw_weights(labels, recipe)
+    weights = draw_weights(labels, recipe, sources)
     scaler = StandardScaler().fit(values)
     fitted = LogisticRegression(C=STRENGTH, max_iter=ROUNDS)
     fitted.fit(scaler.transform(values), labels, sample_weight=weights / weights.mean())

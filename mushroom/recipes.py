@@ -22,7 +22,8 @@ class Phase:
     frequency. ``mix`` is the share of batches blended by mixup or cutmix. ``ema`` is the decay per step of the
     averaged weights that are validated and kept; 0 keeps the trained weights themselves. ``patience`` ends the
     phase after so many epochs without a better validation score; 0 never does. ``frozen_stages`` holds the backbone's
-    first stages as they are while the rest learns.
+    first stages as they are while the rest learns; where they are held, ``kept_views`` is how many augmented views of
+    a photo the epochs take turns with: each passes the held stages once. 0 makes new views for every epoch.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Phase:
     ema: float = 0.0
     patience: int = 0
     frozen_stages: int = 0
+    kept_views: int = 0
 
 
 @dataclass(frozen=True)
@@ -46,15 +48,16 @@ class Recipe:
 
     ``input_px`` is the side the finished network sees, ``train_px`` the side of training views.
     ``notebook_head`` chooses the notebook's three-layer head over a single layer. ``views`` is how many
-    augmented views of a photo a phase takes turns with whose views are kept: one that is frozen in part or
-    whole, or has a teacher. ``balance`` draws a photo with probability
+    augmented views of a photo a frozen phase takes turns with. ``balance`` draws a photo with probability
     proportional to its genus's count to the power of minus ``balance``; 0 draws each photo once an epoch, 1 every
     genus alike. ``most_draws`` is how often an epoch may draw a photo on average, so that a genus of one photo is not
     learned by heart; 0 sets no limit.
+    ``source_balance`` does the same within a genus for its sources: 1 draws each alike, so that few photos from many
+    places weigh as much as many from one.
     ``background`` and ``unlabelled`` are the shares of such photos among those of an epoch, where there are any.
     ``taught`` is how much of each target is the teacher's answer, where there is a teacher; the rest is the label.
     ``tuned_share`` is how much of a fine-tuned backbone, or of the mean of several, is kept when it is blended with the
-    one it came from.
+    pretrained one it came from (see ``blending``); 1 keeps it and its head as they are.
     """
 
     name: str
@@ -68,10 +71,11 @@ class Recipe:
     adam_decoupled: bool = True
     balance: float = 0.0
     most_draws: float = 0.0
+    source_balance: float = 0.0
     background: float = 0.0
     unlabelled: float = 0.0
     taught: float = 0.5
-    tuned_share: float = 0.5
+    tuned_share: float = 1.0
     half: bool = False
 
 
@@ -101,14 +105,16 @@ NOTEBOOK = Recipe(
 
 DEFAULT = Recipe(
     name="default",
-    input_px=224,
+    input_px=256,
     train_px=192,
     notebook_head=False,
     augmentation="strong",
     batch=32,
     views=2,
     balance=0.5,
+    source_balance=0.5,
     background=0.15,
+    tuned_share=0.7,
     half=True,
     phases=(
         Phase("head", epochs=8, frozen=True, learning_rate=2e-3, weight_decay=1e-2, label_smoothing=0.05),
@@ -143,8 +149,8 @@ DISTILLED = Recipe(
 )
 """A network learns from a better one (Hinton et al. 2015): for backbones whose own weights know less or nothing."""
 
-BLENDED = replace(DEFAULT, name="blended", balance=1.0, phases=())
-"""No epochs: fine-tuned networks meet the one they came from half-way, and get a new head (see ``blending``)."""
+BLENDED = replace(DEFAULT, name="blended", phases=())
+"""No epochs: several fine-tuned networks are blended with the one they all came from."""
 
 RECIPES = {recipe.name: recipe for recipe in (DEFAULT, NOTEBOOK, DISTILLED, BLENDED)}
 

@@ -3,6 +3,7 @@
 A frozen backbone gives the same features for the same picture every time, so in a frozen phase every augmented
 view of a photo passes the backbone once and epochs run on what it answered. Everything random in an epoch is
 seeded by the epoch's number: a run that is interrupted and resumed writes the history it would have written.
+Where only the backbone's first stages are held, the same is done with the feature maps that they give.
 ``accelerate`` spreads the work over GPUs and machines.
 """
 
@@ -27,7 +28,7 @@ from timm.optim import param_groups_layer_decay
 from torch import nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import DataLoader, Dataset, TensorDataset, WeightedRandomSampler
+from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset, WeightedRandomSampler
 from torchvision.transforms.v2 import functional as pictures
 from tqdm import tqdm
 
@@ -41,6 +42,7 @@ from mushroom.model import (
     ModelConfig,
     freeze_backbone,
     freeze_stages,
+    held_module,
     read_safetensors,
     save_checkpoint,
     write_safetensors,
@@ -76,6 +78,17 @@ MIXUP_ALPHA = 0.2
 CUTMIX_ALPHA = 1.0
 LIMIT_ROUNDS = 30
 
+RGB_CHANNELS = 3
+
+PLAIN_VIEW = -1
+"""Stands for a view's seed where a photo is seen as it is."""
+
+STAND_IN_PX = 32
+"""Side of the blank image that the held stages are given where their feature maps are known already."""
+
+KeptMaps = dict[tuple[Path, int], torch.Tensor]
+"""What held stages made of a photo's view (channels, height, width), by its file and the view's seed."""
+
 
 class TrainingError(RuntimeError):
     """Training can't go on; the message says why and what to do. The last good checkpoint is kept."""
@@ -86,11 +99,19 @@ class TrainingPhotos:
     """Photo files of one purpose: ``paths``, and ``labels`` int (n,) as class indices, BACKGROUND or UNLABELLED.
 
     ``targets`` float32 (n, 10) are the probabilities to be learned, BACKGROUND last; None where labels say all.
+    ``numbers`` int (n,) tell photos apart, the same in every choice of photos; None counts these. ``sources`` (n,) say
+    whose each photo is; None where nobody knows.
     """
 
     paths: Sequence[Path]
     labels: np.ndarray
     targets: np.ndarray | None = None
+    numbers: np.ndarray | None = None
+    sources: np.ndarray | None = None
+
+    def number(self, index: int) -> int:
+        """The number of one photo."""
+        return index if self.numbers is None else int(self.numbers[index])
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -112,8 +133,12 @@ class AugmentedViews(Dataset):
         return len(self.photos)
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
-        view = augmented(read_photo_file(self.photos.paths[index]), self.augment, self.seed + index)
+        view = augmented(read_photo_file(self.photos.paths[index]), self.augment, self.view_seed(index))
         return self.normalise(view), index
+
+    def view_seed(self, index: int) -> int:
+        """What the view of one photo is drawn from."""
+        return self.seed + self.photos.number(index)
 
 
 class PlainViews(Dataset):
@@ -130,12 +155,36 @@ class PlainViews(Dataset):
         photo = read_photo_file(self.photos.paths[index])
         return to_tensor(photo, self.preprocessing), index
 
+    def view_seed(self, index: int) -> int:
+        """The same for all: nothing is drawn."""
+        return PLAIN_VIEW
+
+
+class KeptViews(Dataset):
+    """Feature maps of views with their photos' indices, from those that are kept."""
+
+    def __init__(self, views: AugmentedViews | PlainViews, kept: KeptMaps) -> None:
+        self.views = views
+        self.kept = kept
+
+    def __len__(self) -> int:
+        return len(self.views)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        return self.kept[self.views.photos.paths[index], self.views.view_seed(index)].float(), index
+
 
 def training_photos(prepared: Prepared, known: pd.DataFrame, background: pd.DataFrame | None = None) -> TrainingPhotos:
     """The photos of rows of the manifest and, where given, of the background table, with their labels."""
     rows = known.to_dict("records") + ([] if background is None else background.to_dict("records"))
     labels = [GENERA.index(row["genus"]) if "genus" in row else BACKGROUND for row in rows]
-    return TrainingPhotos([prepared.photo_path(row) for row in rows], np.array(labels, dtype=np.int64))
+    numbers = known.index if background is None else np.r_[known.index, len(prepared.manifest) + background.index]
+    return TrainingPhotos(
+        [prepared.photo_path(row) for row in rows],
+        np.array(labels, dtype=np.int64),
+        numbers=np.asarray(numbers),
+        sources=np.array([str(row.get("source") or "") for row in rows]),
+    )
 
 
 def augmented(photo: Image.Image, augment: Callable[[torch.Tensor], torch.Tensor], seed: int) -> torch.Tensor:
@@ -158,15 +207,18 @@ def train(
     workers: int = 0,
     mixed_precision: str | None = None,
     after_epoch: Callable[[GenusNet, int], None] | None = None,
+    kept: KeptMaps | None = None,
 ) -> list[dict[str, Any]]:
     """Train ``model`` by ``recipe`` into the checkpoint folder ``out``; returns the rows of ``history.csv``.
 
     After every epoch ``history.csv``, the training state and, where the validation score is the best so far, the
     checkpoint are written whole. ``resume`` goes on after the last finished epoch. ``after_epoch`` is given the
-    validated network and the epoch. Raises TrainingError when memory runs out or the loss is no longer a number.
+    validated network and the epoch. ``kept`` carries what held stages made of photos from one run to the next that
+    starts from the same network. Raises TrainingError when memory runs out or the loss is no longer a number.
     """
     accelerator = Accelerator(mixed_precision=mixed_precision)
-    run = _Run(accelerator, model, config, recipe, training, validation, out, seed, workers, after_epoch)
+    kept = {} if kept is None else kept
+    run = _Run(accelerator, model, config, recipe, training, validation, out, seed, workers, after_epoch, kept)
     out.mkdir(parents=True, exist_ok=True)
     start = run.load_state() if resume else 0
     if not resume and (out / STATE_FOLDER / "state.json").exists():
@@ -230,9 +282,11 @@ class _Run:
         seed: int,
         workers: int,
         after_epoch: Callable[[GenusNet, int], None] | None,
+        kept: KeptMaps,
     ) -> None:
         self.accelerator = accelerator
-        self.model = model.to(accelerator.device)
+        # An order of the numbers in memory that convolutions are faster with.
+        self.model = model.to(accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.config = config
         self.recipe = recipe
         self.training = training
@@ -241,6 +295,9 @@ class _Run:
         self.seed = seed
         self.workers = workers
         self.after_epoch = after_epoch
+        self.kept = kept
+        keeping = [phase for phase in recipe.phases if phase.kept_views]
+        self.held_stage = held_module(self.model.backbone, keeping[0].frozen_stages) if keeping else ""
         self.history: list[dict[str, Any]] = []
         self.best: tuple[float, float] = (-math.inf, -math.inf)
         self.best_epoch = 0
@@ -281,8 +338,10 @@ class _Run:
                 view = views[(epoch - 1) % len(views)]
                 source: Dataset = TensorDataset(view, torch.arange(len(self.training)))
             else:
-                source = AugmentedViews(self.training, self.recipe, self.config, self.seed, epoch)
-            loader = self._loader(source, epoch, workers=0 if frozen else self.workers)
+                view_number = -1 - (epoch - 1) % phase.kept_views if phase.kept_views else epoch
+                source = self._seen(AugmentedViews(self.training, self.recipe, self.config, self.seed, view_number))
+            in_memory = frozen or isinstance(source, KeptViews)
+            loader = self._loader(source, epoch, workers=0 if in_memory else self.workers)
             prepared.train()
             for module in held:
                 module.eval()
@@ -345,7 +404,7 @@ class _Run:
             if mixup is not None and len(images) % 2 == 0:
                 images, targets = mixup(images, labels)
             with self.accelerator.autocast():
-                logits = trained(images)
+                logits = trained(images) if frozen else self._answer(trained, self.model.backbone, images)
             logits = logits.float()
             if background:
                 logits = functional.pad(logits, (0, 1))
@@ -373,9 +432,9 @@ class _Run:
     def _loader(self, source: Dataset, epoch: int, workers: int) -> DataLoader:
         generator = torch.Generator().manual_seed(self.seed * 100_003 + epoch)
         sampler = WeightedRandomSampler(
-            draw_weights(self.training.labels, self.recipe).tolist(),
+            draw_weights(self.training.labels, self.recipe, self.training.sources).tolist(),
             num_samples=epoch_length(self.training.labels, self.recipe),
-            replacement=self.recipe.balance > 0,
+            replacement=self.recipe.balance > 0 or self.recipe.source_balance > 0,
             generator=generator,
         )
         # A last batch of one photo has no variance for batch norm to divide by.
@@ -393,17 +452,55 @@ class _Run:
     @torch.inference_mode()
     def _logits(self, network: nn.Module) -> torch.Tensor:
         network.eval()
-        return self._through(network, PlainViews(self.validation, self.config), "validation")
+        return self._through(network, self._seen(PlainViews(self.validation, self.config)), "validation")
+
+    def _seen(self, views: AugmentedViews | PlainViews) -> Dataset:
+        """What the network is given of ``views``: themselves, or what its held stages made of them."""
+        if not self.held_stage:
+            return views
+        paths = views.photos.paths
+        missing = [index for index, path in enumerate(paths) if (path, views.view_seed(index)) not in self.kept]
+        if missing:
+            self._check_held(views, missing[0])
+            upto = _UpTo(self.model.backbone, self.model.backbone.get_submodule(self.held_stage))
+            maps = self._through(upto.eval(), Subset(views, missing), "held stages")
+            for index, feature_map in zip(missing, maps, strict=True):
+                self.kept[paths[index], views.view_seed(index)] = feature_map.half()
+        return KeptViews(views, self.kept)
+
+    @torch.inference_mode()
+    def _check_held(self, views: AugmentedViews | PlainViews, index: int) -> None:
+        """Raise TrainingError unless the rest of the backbone answers from the held stages' maps alone."""
+        backbone = self.model.backbone.eval()
+        image = views[index][0][None].to(self.accelerator.device)
+        maps = _UpTo(backbone, backbone.get_submodule(self.held_stage))(image)
+        if not torch.allclose(backbone(image), self._answer(backbone, backbone, maps), rtol=1e-3, atol=1e-4):
+            raise TrainingError(
+                f"What {self.config.backbone} sees behind {self.held_stage} does not follow from that stage alone: "
+                "train it without kept views."
+            )
+
+    def _answer(self, network: nn.Module, backbone: nn.Module, given: torch.Tensor) -> torch.Tensor:
+        """What ``network``, which holds ``backbone``, answers to images, or to its held stages' maps of them."""
+        if given.shape[1] == RGB_CHANNELS:
+            return network(given)
+        hook = backbone.get_submodule(self.held_stage).register_forward_hook(lambda *_: given)
+        try:
+            return network(given.new_zeros(len(given), RGB_CHANNELS, STAND_IN_PX, STAND_IN_PX))
+        finally:
+            hook.remove()
 
     @torch.inference_mode()
     def _through(self, network: nn.Module, source: Dataset, title: str) -> torch.Tensor:
         """What ``network`` answers for every picture of ``source``, in order, on the CPU."""
-        loader = self.accelerator.prepare(DataLoader(source, batch_size=self.recipe.batch, num_workers=self.workers))
+        workers = 0 if isinstance(source, KeptViews) else self.workers
+        loader = self.accelerator.prepare(DataLoader(source, batch_size=self.recipe.batch, num_workers=workers))
         bar = tqdm(loader, desc=title, unit="batch", disable=not self.accelerator.is_main_process, leave=False)
         answers = []
         for images, _ in bar:
             with self.accelerator.autocast():
-                answers.append(self.accelerator.gather_for_metrics(network(images).float()).cpu())
+                answer = self._answer(network, cast(nn.Module, getattr(network, "backbone", network)), images)
+            answers.append(self.accelerator.gather_for_metrics(answer.float()).cpu())
         return torch.cat(answers)
 
     def _record(
@@ -469,7 +566,8 @@ class _Run:
         folder.mkdir(exist_ok=True)
         # Cloned because tensors that share memory can't be stored side by side.
         write_safetensors(
-            folder / f"state-{epoch}.safetensors", {k: v.detach().cpu().clone() for k, v in tensors.items()}
+            folder / f"state-{epoch}.safetensors",
+            {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in tensors.items()},
         )
         state = {
             "epoch": epoch,
@@ -525,6 +623,37 @@ class _Run:
         }
 
 
+class _UpTo(nn.Module):
+    """A backbone up to the end of one of its stages: images to that stage's feature maps."""
+
+    def __init__(self, backbone: nn.Module, stage: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.stage = stage
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        hook = self.stage.register_forward_hook(_stop)
+        try:
+            self.backbone(images)
+        except _Reached as reached:
+            return reached.maps
+        finally:
+            hook.remove()
+        raise TrainingError("The backbone never came to the stage that is held.")
+
+
+class _Reached(Exception):
+    """Ends a forward pass where the rest of it is not wanted."""
+
+    def __init__(self, maps: torch.Tensor) -> None:
+        super().__init__()
+        self.maps = maps
+
+
+def _stop(_module: nn.Module, _given: Any, maps: torch.Tensor) -> None:
+    raise _Reached(maps)
+
+
 def cache_features(run: _Run, photos: TrainingPhotos, views: int) -> list[torch.Tensor]:
     """Features (n, d) of every photo from the frozen backbone, for ``views`` augmented views, or plain for 0.
 
@@ -540,11 +669,11 @@ def cache_features(run: _Run, photos: TrainingPhotos, views: int) -> list[torch.
     run.model.eval()
     features = []
     for view in range(max(views, 1)):
-        source: Dataset = PlainViews(photos, run.config)
+        source: AugmentedViews | PlainViews = PlainViews(photos, run.config)
         if views:
             source = AugmentedViews(photos, run.recipe, run.config, run.seed, -1 - view)
         title = f"features {view + 1}/{views}" if views else "features of validation"
-        features.append(run._through(run.model.backbone, source, title).clone())
+        features.append(run._through(run.model.backbone, run._seen(source), title).clone())
     if run.accelerator.is_main_process:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_safetensors(path, {f"view-{view}": values for view, values in enumerate(features)})
@@ -615,10 +744,15 @@ def class_weights(labels: np.ndarray, classes: int) -> torch.Tensor:
     return torch.tensor(weights, dtype=torch.float32)
 
 
-def draw_weights(labels: np.ndarray, recipe: Recipe) -> np.ndarray:
-    """How often each photo (n,) is drawn, relative to the others; photos without a genus have fixed shares."""
+def draw_weights(labels: np.ndarray, recipe: Recipe, sources: np.ndarray | None = None) -> np.ndarray:
+    """How often each photo (n,) is drawn, relative to the others; photos without a genus have fixed shares.
+
+    ``sources`` (n,) say whose each photo is. Drawing a genus's sources more evenly leaves the genus its share.
+    """
     counts = np.bincount(labels, minlength=UNLABELLED + 1).astype(np.float64)
     weights = np.maximum(counts, 1)[labels] ** -recipe.balance
+    if sources is not None and recipe.source_balance:
+        weights *= _evened(labels, sources, recipe.source_balance)
     known = labels < BACKGROUND
     if recipe.most_draws and known.any():
         # What the limit takes from one photo falls to the others, and may lift some of them over it.
@@ -630,6 +764,13 @@ def draw_weights(labels: np.ndarray, recipe: Recipe) -> np.ndarray:
         chosen = labels == label
         weights[chosen] = total * share / (1 - sum(shares.values())) / chosen.sum()
     return weights
+
+
+def _evened(labels: np.ndarray, sources: np.ndarray, balance: float) -> np.ndarray:
+    """Factors (n,), mean 1 in each genus: a genus's photos from one source count to the power of minus ``balance``."""
+    table = pd.DataFrame({"genus": labels, "source": sources})
+    factors = table.groupby(["genus", "source"]).genus.transform("size").astype(float) ** -balance
+    return (factors / factors.groupby(table.genus).transform("mean")).to_numpy()
 
 
 def epoch_length(labels: np.ndarray, recipe: Recipe) -> int:

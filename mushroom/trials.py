@@ -19,7 +19,7 @@ from mushroom.dataset import DatasetError, Prepared
 from mushroom.genera import GENERA
 from mushroom.metrics import SUPPORTED_PHOTOS, bootstrap_interval, macro_f1
 from mushroom.model import write_text
-from mushroom.probe import Features, linear_layer
+from mushroom.probe import Features
 from mushroom.recipes import Recipe
 
 SOURCE_PHOTOS = 100
@@ -143,7 +143,7 @@ def probed(features: Callable[[], Features], recipe: Recipe) -> Callable[[Fold, 
     def answer(fold: Fold, _: Path) -> np.ndarray:
         found = features()
         chosen = np.r_[found.rows(fold.train.photo.tolist()), found.background]
-        logits = linear_layer(found.values[chosen], found.labels[chosen], recipe)
+        logits = found.fit(chosen, recipe)
         return logits(found.values[found.rows(fold.measured.photo.tolist())])
 
     return answer

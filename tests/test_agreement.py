@@ -93,13 +93,14 @@ def test_latency_is_kept_while_the_weights_are_the_same_and_evaluating_again_cha
     assert (models / "same" / "report.json").read_bytes() == before
 
 
-def measured(accuracy: float, seconds: float) -> dict[str, object]:
-    return {"splits": {"test": {"accuracy": accuracy}}, "latency": {"median_s": seconds}}
+def measured(accuracy: float, seconds: float, validation: float = 0.5) -> dict[str, object]:
+    splits = {"validation": {"accuracy": validation}, "test": {"accuracy": accuracy}}
+    return {"splits": splits, "latency": {"median_s": seconds}}
 
 
 def test_each_network_is_said_when_to_use_by_what_was_measured() -> None:
     lines = records.when_to_use(
-        {"right": measured(0.97, 0.2), "fast": measured(0.8, 0.05), "middling": measured(0.9, 0.3), "bare": {}}
+        {"right": measured(0.97, 0.2, 0.9), "fast": measured(0.8, 0.05), "middling": measured(0.98, 0.3), "bare": {}}
     )
     assert lines["right"].startswith("The most often right")
     assert "97 %" in lines["right"] or "97%" in lines["right"]
