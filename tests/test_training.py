@@ -150,6 +150,48 @@ def test_frozen_photos_pass_the_backbone_once_per_view(
     assert sum(seen) == len(known) * (SMALL.views + 1)
 
 
+HELD = replace(SMALL, phases=(HEAD, replace(TUNE, epochs=4, ema=0.9, frozen_stages=2, kept_views=2)))
+
+
+def test_held_stages_see_each_view_once_and_what_follows_learns(
+    photos: TrainingPhotos, known: TrainingPhotos, tmp_path: Path
+) -> None:
+    model = small_model()
+    before = {key: value.clone() for key, value in model.backbone.state_dict().items()}
+    kept: training.KeptMaps = {}
+    train(model, CONFIG, HELD, photos, known, tmp_path, kept=kept)
+    assert len(kept) == 2 * len(photos) + len(known)
+    last = str(model.backbone.feature_info[1]["module"])  # type: ignore[union-attr, index]
+    names = list(before)
+    boundary = max(index for index, name in enumerate(names) if name.startswith(f"{last}."))
+    after = model.backbone.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in names[: boundary + 1])
+    assert any(not torch.equal(before[name], after[name]) for name in names[boundary + 1 :])
+
+
+def test_kept_maps_spare_the_next_run_every_photo(
+    photos: TrainingPhotos, known: TrainingPhotos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: training.KeptMaps = {}
+    train(small_model(), CONFIG, HELD, photos, known, tmp_path / "first", kept=kept)
+
+    def unread(path: Path) -> Image.Image:
+        raise AssertionError(f"{path} was read again")
+
+    monkeypatch.setattr(training, "read_photo_file", unread)
+    train(small_model(), CONFIG, HELD, photos, known, tmp_path / "second", kept=kept)
+    assert history_of(tmp_path / "second") == history_of(tmp_path / "first")
+
+
+def test_a_network_that_looks_past_its_held_stages_is_not_trained_on_their_maps(
+    known: TrainingPhotos, tmp_path: Path
+) -> None:
+    model = small_model()
+    model.backbone.register_forward_hook(lambda _module, given, answer: answer + given[0].mean())
+    with pytest.raises(TrainingError, match="without kept views"):
+        train(model, CONFIG, HELD, known, known, tmp_path)
+
+
 def test_a_loss_that_is_no_number_ends_with_a_sentence_and_keeps_the_checkpoint(
     known: TrainingPhotos, tmp_path: Path
 ) -> None:
@@ -217,6 +259,17 @@ def test_a_lone_photo_is_not_drawn_without_end() -> None:
     assert alike[99] / alike[0] == pytest.approx(99)
     limited = draw_weights(labels, replace(SMALL, balance=1, most_draws=8))
     assert limited[99] / limited.sum() * 100 == pytest.approx(8)
+
+
+def test_few_photos_from_elsewhere_weigh_more_and_a_genus_keeps_its_share() -> None:
+    labels = np.array([0] * 17 + [1] * 10)
+    sources = np.array(["a"] * 16 + ["b"] + ["a"] * 10)
+    even = replace(SMALL, balance=0, source_balance=0.5)
+    weights = draw_weights(labels, even, sources)
+    assert weights[16] / weights[0] == pytest.approx(4.0)
+    assert weights[:17].sum() / weights.sum() == pytest.approx(17 / 27)
+    assert np.ptp(draw_weights(labels, even)) == 0
+    assert np.ptp(draw_weights(labels, replace(even, source_balance=0.0), sources)) == 0
 
 
 def test_unlabelled_photos_have_their_share_beside_the_background() -> None:

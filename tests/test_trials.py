@@ -11,7 +11,7 @@ from mushroom import learning_curves, trials
 from mushroom.dataset import DatasetError, Prepared
 from mushroom.genera import GENERA
 from mushroom.learning_curves import Curve, advice, fit_curve, measure_points, read_curve, write_curve
-from mushroom.probe import UNLEARNED, Features, linear_layer
+from mushroom.probe import UNLEARNED, Features, LinearLayer, linear_layer
 from mushroom.recipes import DEFAULT
 from mushroom.training import BACKGROUND
 from mushroom.trials import NONE_LEFT_OUT, SMALL_SOURCES, Answers, list_folds, score
@@ -181,6 +181,28 @@ def test_a_rare_genus_is_answered_more_often_when_all_are_drawn_alike() -> None:
     as_they_come = linear_layer(values, labels, replace(DEFAULT, balance=0.0))(values).argmax(axis=1)
     alike = linear_layer(values, labels, replace(DEFAULT, balance=1.0, most_draws=0))(values).argmax(axis=1)
     assert (alike == SUILLUS).sum() > (as_they_come == SUILLUS).sum()
+
+
+def test_few_photos_from_elsewhere_count_as_much_as_many() -> None:
+    from dataclasses import replace
+
+    # In source a the genera differ by one sign, in source b, of few photos, by another.
+    labels = np.array([AMANITA, BOLETUS] * 150 + [AMANITA, BOLETUS] * 6 + [BACKGROUND] * 4)
+    sources = np.array(["a"] * 300 + ["b"] * 12 + [""] * 4)
+    random = np.random.default_rng(0)
+    sign = np.where(labels == AMANITA, 1.0, -1.0)
+    values = random.normal(size=(len(labels), 4))
+    values[sources == "a", 0] += 2 * sign[sources == "a"]
+    values[sources == "b", 1] += 4 * sign[sources == "b"]
+    features = Features(values, labels, {}, np.array([], dtype=int), sources)
+    rows = np.arange(len(labels))
+    as_they_come = features.fit(rows, replace(DEFAULT, source_balance=0.0))
+    evened = features.fit(rows, replace(DEFAULT, source_balance=1.0))
+
+    def weight_of_few(layer: LinearLayer) -> float:
+        return float(layer.weight[AMANITA, 1] / layer.weight[AMANITA, 0])
+
+    assert weight_of_few(evened) > 2 * weight_of_few(as_they_come)
 
 
 # --- Learning curves ----------------------------------------------------------------------------------------
