@@ -282,13 +282,17 @@ def origins(config: ModelConfig) -> list[str]:
         )
     else:
         sentences.append("The backbone started from pretrained weights.")
-    if (share := recipe.get("tuned_share", 1.0)) < 1:
-        tuned = recipe.get("tuned") or []
+    if tuned := recipe.get("tuned"):
+        share = recipe["tuned_share"]
         named = " and ".join(f"{each['name']} (weights `{each['weights_sha256'][:12]}`)" for each in tuned)
         sentences.append(
-            f"Its weights are {share:.0%} those {f'of {named}, fine-tuned' if tuned else 'that fine-tuning made'} on "
-            f"these photos, and {1 - share:.0%} the pretrained ones (Wortsman et al. 2022); the head was then fitted "
-            "anew, every genus counting alike."
+            f"Its weights are {share:.0%} those of {named}, fine-tuned on these photos, and {1 - share:.0%} the "
+            "pretrained ones (Wortsman et al. 2022); the head was then fitted anew, every genus counting alike."
+        )
+    if alike := recipe.get("alike"):
+        sentences.append(
+            f"Its head was then moved {alike:.0%} of the way from expecting genera as often as it saw them to "
+            "expecting all alike (Menon et al. 2021)."
         )
     if teacher := recipe.get("teacher"):
         sentences.append(

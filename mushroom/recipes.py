@@ -56,8 +56,10 @@ class Recipe:
     places weigh as much as many from one.
     ``background`` and ``unlabelled`` are the shares of such photos among those of an epoch, where there are any.
     ``taught`` is how much of each target is the teacher's answer, where there is a teacher; the rest is the label.
+    ``alike`` is how far the finished head goes from the shares in which genera were drawn to expecting them all alike:
+    0 stays, 1 goes all the way (see ``training.expect_alike``).
     ``tuned_share`` is how much of a fine-tuned backbone, or of the mean of several, is kept when it is blended with the
-    pretrained one it came from (see ``blending``); 1 keeps it and its head as they are.
+    one it came from.
     """
 
     name: str
@@ -75,6 +77,7 @@ class Recipe:
     background: float = 0.0
     unlabelled: float = 0.0
     taught: float = 0.5
+    alike: float = 0.0
     tuned_share: float = 1.0
     half: bool = False
 
@@ -114,7 +117,7 @@ DEFAULT = Recipe(
     balance=0.5,
     source_balance=0.5,
     background=0.15,
-    tuned_share=0.7,
+    alike=0.25,
     half=True,
     phases=(
         Phase("head", epochs=8, frozen=True, learning_rate=2e-3, weight_decay=1e-2, label_smoothing=0.05),
@@ -149,7 +152,7 @@ DISTILLED = Recipe(
 )
 """A network learns from a better one (Hinton et al. 2015): for backbones whose own weights know less or nothing."""
 
-BLENDED = replace(DEFAULT, name="blended", phases=())
+BLENDED = replace(DEFAULT, name="blended", alike=0.0, tuned_share=0.7, phases=())
 """No epochs: several fine-tuned networks are blended with the one they all came from."""
 
 RECIPES = {recipe.name: recipe for recipe in (DEFAULT, NOTEBOOK, DISTILLED, BLENDED)}

@@ -78,6 +78,9 @@ MIXUP_ALPHA = 0.2
 CUTMIX_ALPHA = 1.0
 LIMIT_ROUNDS = 30
 
+AFTER_TRAINING = ("alike", "tuned_share")
+"""What a recipe says of the finished network: it may change between a run and its resumption."""
+
 RGB_CHANNELS = 3
 
 PLAIN_VIEW = -1
@@ -615,8 +618,9 @@ class _Run:
 
     def _identity(self) -> dict[str, Any]:
         """What must be the same for a run to be resumed."""
+        recipe = json.loads(json.dumps(asdict(self.recipe)))
         return {
-            "recipe": json.loads(json.dumps(asdict(self.recipe))),
+            "recipe": {name: value for name, value in recipe.items() if name not in AFTER_TRAINING},
             "backbone": self.config.backbone,
             "data": self.config.data_fingerprint,
             "seed": self.seed,
@@ -793,6 +797,22 @@ def scored_genera(labels: np.ndarray) -> list[int]:
     counts = np.bincount(labels)
     enough = [int(index) for index in np.flatnonzero(counts >= SUPPORTED_PHOTOS)]
     return enough or [int(index) for index in np.flatnonzero(counts)]
+
+
+def expect_alike(network: GenusNet, photos: TrainingPhotos, recipe: Recipe) -> None:
+    """Move the biases of ``network``'s head towards expecting every genus alike, ``recipe.alike`` of the way, in place.
+
+    A network learns how often each genus was drawn, too, and elsewhere other genera are common: that part of its
+    logits, the logarithm of a genus's share, is taken back (Menon et al. 2021, "Long-tail learning via logit
+    adjustment"). The mean over what was drawn stays, so that the measure of the unknown keeps its place.
+    """
+    known = photos.labels < BACKGROUND
+    weights = draw_weights(photos.labels, recipe, photos.sources)[known]
+    shares = np.bincount(photos.labels[known], weights=weights, minlength=BACKGROUND) / weights.sum()
+    shift = np.where(shares > 0, -recipe.alike * np.log(np.where(shares > 0, shares, 1.0)), 0.0)
+    last = cast(nn.Linear, network.head[-1])
+    with torch.no_grad():
+        last.bias.add_(torch.as_tensor(shift - shares @ shift, dtype=last.bias.dtype, device=last.bias.device))
 
 
 def write_history(path: Path, rows: Sequence[dict[str, Any]]) -> None:

@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import save_file
 
 import train as train_command
 from mushroom.blending import blend
 from mushroom.classifier import Classifier
 from mushroom.genera import GENERA
-from mushroom.model import GenusNet, ModelConfig, build_model, load_checkpoint
+from mushroom.model import GenusNet, ModelConfig, build_model
 from mushroom.recipes import BLENDED
 from mushroom.training import BACKGROUND, TrainingPhotos, plain_logits
 
@@ -104,22 +103,3 @@ def test_the_command_blends_a_checkpoint_and_says_what_it_came_from(
     other = [*blending, "--tuned", str(tuned), "--backbone", "mobilenetv3_small_075"]
     assert train_command.main(other) == 1
     assert "name its --backbone" in capsys.readouterr().err
-
-
-def test_training_ends_in_a_blend_once_however_often_it_is_resumed(tmp_path: Path) -> None:
-    prepared, out, weights = painted(tmp_path), tmp_path / "run", tmp_path / "start.safetensors"
-    start = network(0).backbone
-    save_file(dict(start.state_dict()), weights)
-    command = ["train", str(prepared), "--out", str(out), "--backbone", "mobilenetv3_small_050", "--workers", "0"]
-    command += ["--backbone-weights", str(weights), "--epochs", "1", "1", "--set", "tuned_share=0.5"]
-    assert train_command.main(command) == 0
-    found, _ = load_checkpoint(out)
-    tuned, _ = load_checkpoint(out / "training" / "tuned")
-    before, after = start.state_dict(), tuned.backbone.state_dict()
-    for key, value in found.backbone.state_dict().items():
-        if value.is_floating_point():
-            torch.testing.assert_close(value, (before[key] + after[key]) / 2, rtol=2e-3, atol=1e-4)
-    assert "50% those that fine-tuning made" in (out / "README.md").read_text(encoding="utf-8")
-    weights_before = (out / "model.safetensors").read_bytes()
-    assert train_command.main([*command, "--resume"]) == 0
-    assert (out / "model.safetensors").read_bytes() == weights_before

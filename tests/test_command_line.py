@@ -73,6 +73,15 @@ def test_train_leaves_a_whole_checkpoint_folder(checkpoint: Path) -> None:
     assert config["recipe"]["command"].startswith("python train.py")
 
 
+def test_a_run_that_is_resumed_at_its_end_moves_its_head_once(checkpoint: Path, prepared: Path) -> None:
+    moved = (checkpoint / "model.safetensors").read_bytes()
+    assert moved != (checkpoint / "training" / "trained" / "model.safetensors").read_bytes()
+    command = ["train", str(prepared), "--out", str(checkpoint), "--backbone", "mobilenetv3_small_050"]
+    again = [*command, "--random-backbone", "--epochs", "2", "1", "--workers", "0", "--resume"]
+    assert train_command.main(again) == 0
+    assert (checkpoint / "model.safetensors").read_bytes() == moved
+
+
 def test_evaluate_reproduces_the_report_to_the_last_digit(
     checkpoint: Path, prepared: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

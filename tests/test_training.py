@@ -272,6 +272,19 @@ def test_few_photos_from_elsewhere_weigh_more_and_a_genus_keeps_its_share() -> N
     assert np.ptp(draw_weights(labels, replace(even, source_balance=0.0), sources)) == 0
 
 
+def test_a_head_that_expects_genera_alike_no_longer_favours_the_common_one() -> None:
+    network = small_model()
+    before = network.head[-1].bias.detach().clone()
+    photos = TrainingPhotos([Path("nowhere")] * 100, np.array([0] * 80 + [1] * 20))
+    recipe = replace(SMALL, balance=0, background=0, alike=1.0)
+    training.expect_alike(network, photos, recipe)
+    shift = (network.head[-1].bias - before).detach().numpy()
+    assert shift[1] - shift[0] == pytest.approx(np.log(4), abs=1e-5)
+    assert 0.8 * shift[0] + 0.2 * shift[1] == pytest.approx(0, abs=1e-5)
+    training.expect_alike(network, photos, replace(recipe, alike=0.0))
+    assert (network.head[-1].bias - before).detach().numpy() == pytest.approx(shift, abs=1e-6)
+
+
 def test_unlabelled_photos_have_their_share_beside_the_background() -> None:
     labels = np.array([0] * 60 + [BACKGROUND] * 50 + [UNLABELLED] * 30)
     recipe = replace(SMALL, background=0.1, unlabelled=0.3)
