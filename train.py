@@ -455,6 +455,10 @@ def run_agreement(args: argparse.Namespace) -> int:
             f"{pair['models'][0]} and {pair['models'][1]}: same genus {pair['same_genus']:.3f} of {pair['photos']}, "
             f"heatmaps' rank correlation {pair['rank_correlation']:.3f} over {pair['sample']}"
         )
+        for score in ("accuracy", "macro_f1"):
+            low, high = pair[f"{score}_difference_interval"]
+            print(f"  {score} of the first less that of the other: {pair[f'{score}_difference']:+.3f}", end="")
+            print(f" (95 % interval {low:+.3f} to {high:+.3f})")
     return 0
 
 

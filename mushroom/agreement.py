@@ -13,7 +13,8 @@ from tqdm import tqdm
 from mushroom.checkpoints import AGREEMENT_FILE, PREDICTIONS_FILE
 from mushroom.classifier import Classifier
 from mushroom.dataset import Prepared
-from mushroom.metrics import KNOWN, read_predictions
+from mushroom.genera import GENERA
+from mushroom.metrics import KNOWN, bootstrap_interval, macro_f1, read_predictions
 from mushroom.model import CheckpointError, write_text
 from mushroom.overlays import upsample
 from mushroom.photos import read_photo_file
@@ -54,8 +55,8 @@ def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def measure_agreement(folders: Sequence[Path], prepared: Prepared) -> dict[str, Any]:
-    """For each two of the checkpoint folders, on the test split: how often both name the same genus, and the mean
-    rank correlation of their heatmaps.
+    """For each two of the checkpoint folders, on the test split: how often both name the same genus, how much better
+    the first one is, and the mean rank correlation of their heatmaps.
 
     Heatmaps are Grad-CAM for the true genus in each network's own deepest layer, over a seeded sample; photos where
     one of the two is empty are left out, and their number is given. Raises CheckpointError for a checkpoint that
@@ -63,6 +64,7 @@ def measure_agreement(folders: Sequence[Path], prepared: Prepared) -> dict[str, 
     """
     test = prepared.manifest[prepared.manifest.split == "test"]
     sample = test.sample(min(SAMPLE, len(test)), random_state=SEED).sort_values("photo").to_dict("records")
+    truth = np.array([GENERA.index(genus) for genus in test.genus])
     named, looked, weights = {}, {}, {}
     for folder in folders:
         named[folder.name] = _named_genera(folder, test.photo.tolist())
@@ -81,6 +83,7 @@ def measure_agreement(folders: Sequence[Path], prepared: Prepared) -> dict[str, 
                 "weights": [weights[one], weights[other]],
                 "same_genus": float((named[one] == named[other]).mean()),
                 "photos": len(test),
+                **_better(truth, named[one], named[other]),
                 **_look_alike(looked[one], looked[other]),
             }
             for one, other in itertools.combinations(named, 2)
@@ -91,6 +94,24 @@ def measure_agreement(folders: Sequence[Path], prepared: Prepared) -> dict[str, 
 def write_agreement(folder: Path, found: dict[str, Any]) -> None:
     """Keep what was found beside the checkpoint folders."""
     write_text(folder / AGREEMENT_FILE, json.dumps(found, indent=1) + "\n")
+
+
+def _better(truth: np.ndarray, one: np.ndarray, other: np.ndarray) -> dict[str, Any]:
+    """How much higher accuracy and macro-F1 of the first are, with 95 % intervals over the same photos drawn anew."""
+
+    def accuracy(truth: np.ndarray, one: np.ndarray, other: np.ndarray) -> float:
+        return float((one == truth).mean() - (other == truth).mean())
+
+    def f1(truth: np.ndarray, one: np.ndarray, other: np.ndarray) -> float:
+        return macro_f1(truth, one) - macro_f1(truth, other)
+
+    columns = (truth, one, other)
+    return {
+        "accuracy_difference": accuracy(*columns),
+        "accuracy_difference_interval": bootstrap_interval(accuracy, *columns),
+        "macro_f1_difference": f1(*columns),
+        "macro_f1_difference_interval": bootstrap_interval(f1, *columns),
+    }
 
 
 def _look_alike(one: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> dict[str, Any]:

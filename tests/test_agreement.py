@@ -54,8 +54,20 @@ def test_networks_of_the_same_weights_agree_and_others_less(models: Path, prepar
     assert set(pairs) == {("one", "other"), ("one", "same"), ("other", "same")}
     same = pairs["one", "same"]
     assert (same["same_genus"], same["rank_correlation"], same["overlap"]) == (1.0, pytest.approx(1.0), 1.0)
+    assert (same["accuracy_difference"], same["macro_f1_difference_interval"]) == (0.0, [0.0, 0.0])
     assert pairs["one", "other"]["rank_correlation"] < 0.99
     assert same["sample"] + same["empty"] == same["photos"] == int((prepared.manifest.split == "test").sum())
+
+
+def test_a_difference_is_told_with_what_chance_would_make_of_it(models: Path, prepared: Prepared) -> None:
+    forth = measure_agreement([models / "one", models / "other"], prepared)["pairs"][0]
+    back = measure_agreement([models / "other", models / "one"], prepared)["pairs"][0]
+    for score in ("accuracy", "macro_f1"):
+        low, high = forth[f"{score}_difference_interval"]
+        assert low <= forth[f"{score}_difference"] <= high
+        assert back[f"{score}_difference"] == pytest.approx(-forth[f"{score}_difference"])
+    scores = [json.loads((models / name / "report.json").read_text())["splits"]["test"] for name in ("one", "other")]
+    assert forth["accuracy_difference"] == pytest.approx(scores[0]["accuracy"] - scores[1]["accuracy"])
 
 
 def test_the_pages_find_an_agreement_only_for_the_weights_it_was_measured_with(

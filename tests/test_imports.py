@@ -33,7 +33,7 @@ ALLOWED: dict[str, set[str]] = {
         "model",
         "photos",
     },
-    "agreement": {"checkpoints", "classifier", "dataset", "metrics", "model", "overlays", "photos"},
+    "agreement": {"checkpoints", "classifier", "dataset", "genera", "metrics", "model", "overlays", "photos"},
     "probe": {"dataset", "model", "recipes", "training"},
     "blending": {"model", "probe", "recipes", "training"},
     "trials": {"dataset", "genera", "metrics", "model", "probe", "recipes"},
