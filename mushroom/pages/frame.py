@@ -230,8 +230,10 @@ def choose(key: str, value: str | None) -> None:
 def widget(key: str, value: Any) -> dict[str, Any]:
     """Arguments that tie a Streamlit widget to the choice ``key``: it shows ``value``, its change is chosen."""
     name = f"widget:{key}"
-    # Setting it only where it differs leaves a slider alone that is being dragged.
-    if st.session_state.get(name) != value:
+    # Setting it only where it differs leaves a slider alone that is being dragged. A page that is new has a widget of
+    # its own, which would begin with its first option whatever the one before it showed.
+    arrived = st.session_state.get("page_before") != st.session_state.get("page_now")
+    if arrived or st.session_state.get(name) != value:
         st.session_state[name] = value
     return {"key": name, "on_change": _picked, "args": (key,)}
 

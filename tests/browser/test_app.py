@@ -189,6 +189,16 @@ def test_a_click_on_a_confusion_cell_shows_its_photos(page: Page, address: str, 
     expect(page.locator(".told").first).to_contain_text(true)
 
 
+def test_the_page_one_comes_to_shows_the_genus_that_was_chosen(page: Page, address: str) -> None:
+    open_answer(page, address)
+    box = page.get_by_role("combobox", name=re.compile("Show the heatmap for"))
+    choose_first(page, box)
+    explained = box.input_value().split(" ")[0]
+    assert explained in GENERA
+    page.get_by_role("link", name="Compare").click()
+    expect(page.get_by_role("combobox", name=re.compile("Genus to explain"))).to_have_value(explained)
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("path", ["", "compare", "browse", "report", "about"])
 def test_every_page_fits_a_phone_in_both_themes(browser: Any, address: str, path: str, theme: str) -> None:
