@@ -45,7 +45,7 @@ from mushroom.model import (
 )
 from mushroom.overlays import NOTEBOOK_COLOURS, NOTEBOOK_OPACITY, overlay
 from mushroom.photos import PhotoError, Preprocessing, read_photo_file, to_tensor
-from mushroom.probe import Features, backbone_features
+from mushroom.probe import Features, backbone_features, probe_logits
 from mushroom.recipes import AUGMENTATIONS, RECIPES, Phase, Recipe
 from mushroom.training import (
     STATE_FOLDER,
@@ -166,7 +166,7 @@ def add_training_arguments(command: argparse.ArgumentParser) -> None:
         metavar="CHECKPOINT",
         help="with --recipe blended: what to blend; of a trial: its folder",
     )
-    command.add_argument("--unlabelled", type=Path, metavar="FOLDER", help="photos that the teacher alone speaks of")
+    command.add_argument("--unlabelled", type=Path, metavar="FOLDER", help="photos that a teacher alone speaks of")
     command.add_argument("--freeze-stages", type=int, metavar="N", help="hold the backbone's first N stages")
     command.add_argument("--input-px", type=int, metavar="PX", help="side that the finished network sees")
     command.add_argument("--train-px", type=int, metavar="PX", help="side of training views")
@@ -208,14 +208,13 @@ def run_train(args: argparse.Namespace) -> int:
         save_checkpoint(args.out, network, config, half=recipe.half)
         return print_evaluation(args.out, prepared, "validation")
     validation = training_photos(prepared, manifest[manifest.split == "validation"])
-    if teacher:
-        more = unlabelled_photos(args.unlabelled, prepared) if args.unlabelled else []
-        training = taught_by(teacher, training, more, recipe, args.workers)
+    more = unlabelled_photos(args.unlabelled, prepared) if args.unlabelled else []
+    model = new_model(args, config)
     train(
-        new_model(args, config),
+        model,
         config,
         recipe,
-        training,
+        with_targets(training, more, model, config, recipe, args, teacher),
         validation,
         args.out,
         seed=args.seed,
@@ -239,6 +238,7 @@ def run_trial(args: argparse.Namespace) -> int:
     folds = trials.list_folds(prepared)
     more = unlabelled_photos(args.unlabelled, prepared, SPLITS) if args.unlabelled else []
     kept: KeptMaps = {}
+    seen: dict[Path, np.ndarray] = {}
 
     def measured(network: nn.Module, config: ModelConfig, fold: trials.Fold) -> np.ndarray:
         return plain_logits(network, training_photos(prepared, fold.measured), config, args.workers).numpy()
@@ -253,10 +253,9 @@ def run_trial(args: argparse.Namespace) -> int:
         torch.manual_seed(args.seed)
         config = config_of(args, recipe, prepared, teacher)
         training = training_photos(prepared, fold.train, background_of(prepared, recipe))
-        if teacher:
-            training = taught_by(teacher, training, more, recipe, args.workers)
         validation = training_photos(prepared, fold.validation)
         model = new_model(args, config)
+        training = with_targets(training, more, model, config, recipe, args, teacher, seen)
         options = {"seed": args.seed, "workers": args.workers, "mixed_precision": args.mixed_precision}
         train(model, config, recipe, training, validation, folder, resume=args.resume, kept=kept, **options)
         return measured(finished(folder, training, recipe), config, fold)
@@ -306,8 +305,10 @@ def recipe_of(args: argparse.Namespace) -> Recipe:
         recipe = with_tuning(recipe, "frozen_stages", args.freeze_stages)
     for setting in args.set:
         recipe = with_setting(recipe, setting)
-    if args.unlabelled and not args.teacher:
+    if args.unlabelled and not (args.teacher or recipe.probe_teaches):
         raise TrainingError("--unlabelled photos have nothing to teach without a --teacher.")
+    if args.teacher and recipe.probe_teaches:
+        raise TrainingError(f"The recipe {recipe.name} brings its own teacher: leave --teacher out.")
     if bool(args.tuned) != (not recipe.phases):
         raise TrainingError("--recipe blended and --tuned CHECKPOINT belong together.")
     return recipe
@@ -421,16 +422,33 @@ def background_of(prepared: Prepared, recipe: Recipe) -> pd.DataFrame | None:
     return prepared.background[prepared.background.split == "train"]
 
 
-def taught_by(
-    teacher: Classifier, photos: TrainingPhotos, unlabelled: Sequence[Path], recipe: Recipe, workers: int
+def with_targets(
+    photos: TrainingPhotos,
+    unlabelled: Sequence[Path],
+    model: GenusNet,
+    config: ModelConfig,
+    recipe: Recipe,
+    args: argparse.Namespace,
+    teacher: Classifier | None,
+    seen: dict[Path, np.ndarray] | None = None,
 ) -> TrainingPhotos:
-    """``photos`` and ``unlabelled`` ones, with what ``teacher`` says of them."""
+    """``photos`` and ``unlabelled`` ones with what a teacher says of them; ``photos`` themselves where there is none.
+
+    ``model`` is the network of ``config`` before it learns; ``seen`` keeps what its backbone made of photos.
+    """
+    if not teacher and not recipe.probe_teaches:
+        return photos
     labels = np.concatenate([photos.labels, np.full(len(unlabelled), UNLABELLED)])
     # The numbers of photos without a name are negative, to be nobody else's.
     numbers = None if photos.numbers is None else np.r_[photos.numbers, -1 - np.arange(len(unlabelled))]
     sources = None if photos.sources is None else np.r_[photos.sources, np.full(len(unlabelled), "")]
     everything = TrainingPhotos([*photos.paths, *unlabelled], labels, numbers=numbers, sources=sources)
-    return taught(everything, teacher.model, teacher.config, recipe.taught, workers)
+    if teacher:
+        logits = plain_logits(teacher.model, everything, teacher.config, args.workers)
+    else:
+        seen = {} if seen is None else seen
+        logits = probe_logits(model.backbone, config, everything, recipe, seen, args.workers)
+    return taught(everything, logits, recipe.taught)
 
 
 def command_line() -> str:

@@ -1,8 +1,17 @@
-"""A linear layer on a backbone as it comes: the cheapest way to ask what photos or a backbone are worth."""
+"""A linear layer on a backbone as it comes: the cheapest way to ask what photos or a backbone are worth.
 
-from dataclasses import dataclass
+It can teach, too. Fine-tuning makes a network better on photos like those it learned from and worse on others: on
+sources left out, the linear layer is right more often. A network that learns to answer as it does, on photos of
+nobody knows what above all, forgets less of what its backbone came with (Li & Hoiem 2016, "Learning without
+forgetting").
+"""
+
+from collections.abc import MutableMapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
+import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from torch import nn
@@ -10,7 +19,7 @@ from torch import nn
 from mushroom.dataset import Prepared
 from mushroom.model import ModelConfig
 from mushroom.recipes import Recipe
-from mushroom.training import BACKGROUND, draw_weights, plain_logits, training_photos
+from mushroom.training import BACKGROUND, UNLABELLED, TrainingPhotos, draw_weights, plain_logits, training_photos
 
 STRENGTH = 0.01
 """Inverse strength of the regularisation: scikit-learn's C."""
@@ -54,6 +63,30 @@ def backbone_features(backbone: nn.Module, config: ModelConfig, prepared: Prepar
     values = plain_logits(backbone, photos, config, workers).numpy()
     row_of = {photo: row for row, photo in enumerate(known.photo)}
     return Features(values, photos.labels, row_of, np.flatnonzero(photos.labels == BACKGROUND), photos.sources)
+
+
+def probe_logits(
+    backbone: nn.Module,
+    config: ModelConfig,
+    photos: TrainingPhotos,
+    recipe: Recipe,
+    seen: MutableMapping[Path, np.ndarray],
+    workers: int,
+) -> torch.Tensor:
+    """Logits (n, genera) of ``photos`` from a linear layer that is fitted to those of them that have a label.
+
+    It learns every genus alike, whatever ``recipe`` draws: so it is best on photos from elsewhere. ``seen``
+    keeps what ``backbone`` made of a photo, by its file, for the next call with the same backbone.
+    """
+    new = [row for row, path in enumerate(photos.paths) if path not in seen]
+    if new:
+        unseen = TrainingPhotos([photos.paths[row] for row in new], photos.labels[new])
+        seen.update(zip(unseen.paths, plain_logits(backbone, unseen, config, workers).numpy(), strict=True))
+    values = np.stack([seen[path] for path in photos.paths])
+    known = np.flatnonzero(photos.labels != UNLABELLED)
+    sources = None if photos.sources is None else photos.sources[known]
+    evenly = replace(recipe, balance=1.0)
+    return torch.from_numpy(linear_layer(values[known], photos.labels[known], evenly, sources)(values))
 
 
 @dataclass(frozen=True)

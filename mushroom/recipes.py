@@ -56,6 +56,7 @@ class Recipe:
     places weigh as much as many from one.
     ``background`` and ``unlabelled`` are the shares of such photos among those of an epoch, where there are any.
     ``taught`` is how much of each target is the teacher's answer, where there is a teacher; the rest is the label.
+    ``probe_teaches`` makes a linear layer on the backbone as it comes the teacher (see ``probe.probe_logits``).
     ``alike`` is how far the finished head goes from the shares in which genera were drawn to expecting them all alike:
     0 stays, 1 goes all the way (see ``training.expect_alike``).
     ``tuned_share`` is how much of a fine-tuned backbone, or of the mean of several, is kept when it is blended with the
@@ -77,6 +78,7 @@ class Recipe:
     background: float = 0.0
     unlabelled: float = 0.0
     taught: float = 0.5
+    probe_teaches: bool = False
     alike: float = 0.0
     tuned_share: float = 1.0
     half: bool = False
@@ -155,7 +157,10 @@ DISTILLED = Recipe(
 BLENDED = replace(DEFAULT, name="blended", alike=0.0, tuned_share=0.7, phases=())
 """No epochs: several fine-tuned networks are blended with the one they all came from."""
 
-RECIPES = {recipe.name: recipe for recipe in (DEFAULT, NOTEBOOK, DISTILLED, BLENDED)}
+ANCHORED = replace(DEFAULT, name="anchored", probe_teaches=True, taught=0.3, unlabelled=0.25)
+"""Learns the labels and, beside them, to answer as a linear layer on the backbone as it comes does."""
+
+RECIPES = {recipe.name: recipe for recipe in (DEFAULT, NOTEBOOK, DISTILLED, BLENDED, ANCHORED)}
 
 
 def notebook_augmentation(size_px: int) -> v2.Transform:

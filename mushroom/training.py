@@ -715,15 +715,13 @@ def plain_logits(network: nn.Module, photos: TrainingPhotos, config: ModelConfig
     return torch.cat([network(images).float() for images, _ in bar])
 
 
-def taught(
-    photos: TrainingPhotos, teacher: GenusNet, config: ModelConfig, share: float, workers: int
-) -> TrainingPhotos:
+def taught(photos: TrainingPhotos, logits: torch.Tensor, share: float) -> TrainingPhotos:
     """``photos`` with targets: ``share`` of each is the teacher's answer to the plain photo, the rest its label.
 
-    The teacher answers once a photo, not once a view: on a CPU its passes would take longer than the student's.
-    ``config`` is the teacher's.
+    ``logits`` (n, genera) are what the teacher answered, once a photo, not once a view: on a CPU its passes would take
+    longer than the student's.
     """
-    answers = functional.pad(plain_logits(teacher, photos, config, workers), (0, 1)).softmax(1)
+    answers = functional.pad(logits.float(), (0, 1)).softmax(1)
     labels = torch.from_numpy(photos.labels)
     told = functional.one_hot(labels.clamp(max=BACKGROUND), BACKGROUND + 1).float()
     share_of = torch.where(labels == UNLABELLED, 1.0, share)[:, None]
