@@ -52,9 +52,11 @@ STYLE = """
 <style>
 /* Room to breathe, and lines no longer than the eye likes. */
 [data-testid="stMainBlockContainer"] { max-width: 76rem; padding-top: 4.5rem; padding-bottom: 4rem; }
+/* The safety sentence stays in sight however far a visitor scrolls: under Streamlit's own bar, over the page. */
+[data-testid="stElementContainer"]:has(.safety) { position: sticky; top: 3.75rem; z-index: 50; }
 .safety { display: flex; gap: .6rem; align-items: baseline; margin: 0; padding: .55rem .9rem;
   border-radius: .6rem; font-size: .9rem; line-height: 1.45;
-  background: color-mix(in srgb, #d9822b 13%, transparent); border-left: 4px solid #c9711a; }
+  background: light-dark(#f6e9d9, #33291e); border-left: 4px solid #c9711a; }
 .safety b { white-space: nowrap; }
 .lead { font-size: 1.08rem; line-height: 1.55; max-width: 44rem; opacity: .85; margin: 0; }
 .eyebrow { font-size: .78rem; letter-spacing: .08em; text-transform: uppercase; opacity: .7; margin: 0; }

@@ -199,6 +199,17 @@ def test_the_page_one_comes_to_shows_the_genus_that_was_chosen(page: Page, addre
     expect(page.get_by_role("combobox", name=re.compile("Genus to explain"))).to_have_value(explained)
 
 
+@pytest.mark.parametrize("width", [390, 1440])
+def test_the_safety_sentence_stays_in_sight_at_the_end_of_a_long_page(page: Page, address: str, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 844})
+    page.goto(f"{address}/about", timeout=WAIT_MS)
+    page.get_by_role("heading", name="The data and its limits").wait_for(timeout=WAIT_MS)
+    page.get_by_role("heading", name="The data and its limits").scroll_into_view_if_needed()
+    page.get_by_test_id("stMain").evaluate("main => main.scrollTo(0, main.scrollHeight)")
+    expect(page.get_by_role("heading", name="About", exact=True)).not_to_be_in_viewport()
+    expect(page.locator(".safety")).to_be_in_viewport(ratio=1)
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("path", ["", "compare", "browse", "report", "about"])
 def test_every_page_fits_a_phone_in_both_themes(browser: Any, address: str, path: str, theme: str) -> None:
