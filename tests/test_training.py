@@ -12,6 +12,7 @@ from PIL import Image
 from mushroom import training
 from mushroom.genera import GENERA
 from mushroom.model import GenusNet, ModelConfig, build_model, load_checkpoint
+from mushroom.probe import probe_logits
 from mushroom.recipes import DEFAULT, NOTEBOOK, Phase, Recipe, strong_augmentation
 from mushroom.training import (
     BACKGROUND,
@@ -320,6 +321,27 @@ def test_a_student_learns_from_photos_without_labels_what_its_teacher_says(
     finished, _ = load_checkpoint(tmp_path)
     # Where labels say otherwise for half of them, the teacher alone is believed.
     assert finished(torch.zeros(1, 3, 64, 64)).argmax() == 1
+
+
+class Colours(torch.nn.Module):
+    """A backbone whose features are a picture's mean colours; it counts what it sees."""
+
+    seen = 0
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.seen += len(images)
+        return images.mean(dim=(2, 3))
+
+
+def test_a_linear_layer_names_the_photos_that_nobody_named_and_sees_each_once(known: TrainingPhotos) -> None:
+    unnamed = np.arange(len(known)) % 3 == 0
+    chosen = replace(known, labels=np.where(unnamed, UNLABELLED, known.labels))
+    backbone, seen = Colours(), {}
+    logits = probe_logits(backbone, CONFIG, chosen, SMALL, seen, 0)
+    assert (logits.argmax(dim=1).numpy() == known.labels).all()
+    again = probe_logits(backbone, CONFIG, chosen, SMALL, seen, 0)
+    assert torch.equal(again, logits)
+    assert backbone.seen == len(known)
 
 
 def test_held_stages_stay_exactly_as_they_were_while_the_rest_learns(known: TrainingPhotos, tmp_path: Path) -> None:
