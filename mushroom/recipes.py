@@ -157,7 +157,14 @@ DISTILLED = Recipe(
 BLENDED = replace(DEFAULT, name="blended", alike=0.0, tuned_share=0.7, phases=())
 """No epochs: several fine-tuned networks are blended with the one they all came from."""
 
-ANCHORED = replace(DEFAULT, name="anchored", probe_teaches=True, taught=0.3, unlabelled=0.25)
+ANCHORED = replace(
+    DEFAULT,
+    name="anchored",
+    probe_teaches=True,
+    taught=0.3,
+    unlabelled=0.25,
+    phases=(DEFAULT.phases[0], replace(DEFAULT.phases[1], mix=0.0)),
+)
 """Learns the labels and, beside them, to answer as a linear layer on the backbone as it comes does."""
 
 RECIPES = {recipe.name: recipe for recipe in (DEFAULT, NOTEBOOK, DISTILLED, BLENDED, ANCHORED)}

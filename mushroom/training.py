@@ -379,13 +379,15 @@ class _Run:
         classes = BACKGROUND + 1 if background else BACKGROUND
         weights = class_weights(self.training.labels, classes).to(device) if phase.class_weighted else None
         mixup = None
-        if phase.mix and not frozen and taught is None:
+        if phase.mix and not frozen:
             mixup = Mixup(
                 MIXUP_ALPHA,
                 CUTMIX_ALPHA,
                 prob=phase.mix,
-                label_smoothing=phase.label_smoothing,
+                label_smoothing=phase.label_smoothing if taught is None else 0.0,
                 num_classes=classes,
+                # timm's name for targets that are not one class.
+                multi_label=taught is not None,
             )
         total_steps = len(loader) * stage.epochs
         step = len(loader) * (epoch - stage.begins - 1)
@@ -406,7 +408,7 @@ class _Run:
             targets: torch.Tensor = labels if taught is None else taught[indices]
             # Mixup pairs a batch with itself reversed and takes even batches only.
             if mixup is not None and len(images) % 2 == 0:
-                images, targets = mixup(images, labels)
+                images, targets = mixup(images, targets)
             with self.accelerator.autocast():
                 logits = trained(images) if frozen else self._answer(trained, self.model.backbone, images)
             logits = logits.float()

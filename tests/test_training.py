@@ -323,6 +323,24 @@ def test_a_student_learns_from_photos_without_labels_what_its_teacher_says(
     assert finished(torch.zeros(1, 3, 64, 64)).argmax() == 1
 
 
+def test_what_teachers_say_of_two_photos_is_mixed_as_the_photos_are(
+    known: TrainingPhotos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    plain = torch.nn.functional.cross_entropy
+
+    def listening(logits: torch.Tensor, targets: torch.Tensor, **options: object) -> torch.Tensor:
+        seen.append(targets)
+        return plain(logits, targets, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(training.functional, "cross_entropy", listening)
+    pupils = replace(known, targets=np.eye(10, dtype=np.float32)[known.labels])
+    train(small_model(), CONFIG, replace(SMALL, phases=(replace(TUNE, epochs=1, mix=1.0),)), pupils, known, tmp_path)
+    mixed = torch.cat([targets for targets in seen if targets.dim() == 2])
+    assert torch.allclose(mixed.sum(dim=1), torch.ones(len(mixed)))
+    assert ((mixed > 0.01) & (mixed < 0.99)).any()
+
+
 class Colours(torch.nn.Module):
     """A backbone whose features are a picture's mean colours; it counts what it sees."""
 
