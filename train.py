@@ -196,8 +196,8 @@ def run_prepare(args: argparse.Namespace) -> int:
 
 def run_train(args: argparse.Namespace) -> int:
     """Train, then evaluate what came out best."""
+    prepared = load_prepared(args.prepared)
     recipe = recipe_of(args)
-    prepared = load_prepared(args.prepared).with_learned_validation(recipe.learned_validation)
     teacher = Classifier.load(args.teacher) if args.teacher else None
     torch.manual_seed(args.seed)
     config = config_of(args, recipe, prepared, teacher)

@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -72,19 +72,6 @@ class Prepared:
         """Photos per split and genus, in the order of both, zeros included."""
         table = self.manifest.groupby(["split", "genus"]).size()
         return {split: {genus: int(table.get((split, genus), 0)) for genus in GENERA} for split in SPLITS}
-
-    def with_learned_validation(self, share: float) -> "Prepared":
-        """The same folder with about ``share`` of the validation split moved to the train split, always the same part.
-
-        Near-duplicates move together.
-        """
-        if not share:
-            return self
-        manifest = self.manifest.copy()
-        # A group is named after a SHA-256, which is as good as a random number.
-        drawn = manifest.group.map(lambda group: int(group, 16) / 16 ** len(group))
-        manifest.loc[(manifest.split == "validation") & (drawn < share), "split"] = "train"
-        return replace(self, manifest=manifest)
 
     def summary(self) -> str:
         """The photos per genus and split, what was left out, and notes, for a terminal."""

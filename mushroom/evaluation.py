@@ -41,10 +41,9 @@ def evaluate(checkpoint: Path, prepared: Prepared, *, faithfulness: int = 0, lat
     Temperature and unknown threshold are fitted on the validation split and stored in the config. The report
     is computed from ``predictions.csv`` as written, so that the file alone reproduces it. Faithfulness of
     heatmaps (over so many test photos) and latency are measured when asked for, and otherwise kept from the last
-    report of the same weights. Where the recipe learned part of the validation split, that part counts as train.
+    report of the same weights.
     """
     classifier = Classifier.load(checkpoint)
-    prepared = prepared.with_learned_validation(classifier.config.recipe.get("learned_validation", 0.0))
     text = metrics.predictions_csv(predict_prepared(classifier, prepared))
     write_text(checkpoint / PREDICTIONS_FILE, text)
     predictions = metrics.read_predictions(checkpoint / PREDICTIONS_FILE)

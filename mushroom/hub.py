@@ -299,11 +299,6 @@ def origins(config: ModelConfig) -> list[str]:
             f"It learned from the answers of {teacher['name']} (weights `{teacher['weights_sha256'][:12]}`) beside the "
             "labels, and from photos of fungi that have no label (Hinton et al. 2015)."
         )
-    if learned := recipe.get("learned_validation"):
-        sentences.append(
-            f"When the validation split had chosen the recipe, about {learned:.0%} of it was learned from, too, and is "
-            "counted as train here."
-        )
     if recipe.get("probe_teaches"):
         sentences.append(
             f"{recipe['taught']:.0%} of what it learned of each photo, and all that it learned of fungi without "

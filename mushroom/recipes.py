@@ -59,8 +59,6 @@ class Recipe:
     ``probe_teaches`` makes a linear layer on the backbone as it comes the teacher (see ``probe.probe_logits``).
     ``alike`` is how far the finished head goes from the shares in which genera were drawn to expecting them all alike:
     0 stays, 1 goes all the way (see ``training.expect_alike``).
-    ``learned_validation`` is how much of the validation split is learned from, too, when it has done its work of
-    choosing the recipe: what is left chooses the epoch and calibrates. A trial learns none of it.
     ``tuned_share`` is how much of a fine-tuned backbone, or of the mean of several, is kept when it is blended with the
     one it came from.
     """
@@ -82,7 +80,6 @@ class Recipe:
     taught: float = 0.5
     probe_teaches: bool = False
     alike: float = 0.0
-    learned_validation: float = 0.0
     tuned_share: float = 1.0
     half: bool = False
 

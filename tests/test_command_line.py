@@ -2,7 +2,6 @@
 
 import csv
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,6 @@ from painted import PAINTED, paint_photos
 
 import train as train_command
 from mushroom.__main__ import main as mushroom_command
-from mushroom.dataset import load_prepared
 from mushroom.genera import GENERA
 
 FEW = tuple(PAINTED)
@@ -99,21 +97,6 @@ def test_the_report_is_computed_from_predictions_csv_alone(checkpoint: Path) -> 
     computed = json.loads(json.dumps(build_report(read_predictions(checkpoint / "predictions.csv"))))
     report = json.loads((checkpoint / "report.json").read_text())
     assert {key: report[key] for key in computed} == computed
-
-
-def test_photos_of_the_validation_split_that_were_learned_from_count_as_train(
-    checkpoint: Path, prepared: Path, tmp_path: Path
-) -> None:
-    learned = tmp_path / "learned"
-    shutil.copytree(checkpoint, learned, ignore=shutil.ignore_patterns("training"))
-    config = json.loads((learned / "config.json").read_text())
-    few = load_prepared(prepared).with_learned_validation(0.5).counts
-    config["recipe"]["learned_validation"] = 0.5
-    (learned / "config.json").write_text(json.dumps(config))
-    assert train_command.main(["evaluate", str(learned), str(prepared)]) == 0
-    report = json.loads((learned / "report.json").read_text())
-    assert report["photos"] == few
-    assert report["photos"] != json.loads((checkpoint / "report.json").read_text())["photos"]
 
 
 def test_predict_prints_a_line_a_photo_and_goes_on_after_a_bad_one(

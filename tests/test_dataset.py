@@ -87,20 +87,6 @@ def test_the_same_photo_under_two_genera_is_noted_and_kept_in_one_split(photos: 
     assert any("look the same" in note for note in prepared.notes)
 
 
-def test_part_of_the_validation_split_can_be_learned_from_and_near_duplicates_stay_together(
-    photos: Path, tmp_path: Path
-) -> None:
-    prepared = prepare(photos, tmp_path / "out", progress=False)
-    before, after = prepared.manifest, prepared.with_learned_validation(0.5).manifest
-    moved = before.split != after.split
-    assert 0 < moved.sum() < (before.split == "validation").sum()
-    assert set(before.split[moved]) == {"validation"}
-    assert set(after.split[moved]) == {"train"}
-    assert (after.groupby("group").split.nunique() == 1).all()
-    assert prepared.with_learned_validation(0.5).manifest.equals(after)
-    assert prepared.with_learned_validation(0.0).manifest.equals(before)
-
-
 def test_no_group_straddles_splits_however_the_groups_fall() -> None:
     random = np.random.default_rng(0)
     table = pd.DataFrame(
