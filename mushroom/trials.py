@@ -5,6 +5,7 @@ little about a stranger's phone. A trial trains on all sources but one and measu
 and validation splits only: whatever is chosen by trials has not seen the test split.
 """
 
+import itertools
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -79,7 +80,8 @@ def list_folds(prepared: Prepared) -> list[Fold]:
 def score(answers: Mapping[str, Answers], folds: Sequence[Fold]) -> dict[str, Any]:
     """All scores of a trial from its folds' answers: of the split's validation photos, and of the sources left out.
 
-    A photo counts where its genus is learnable from what was left.
+    A photo counts where its genus is learnable from what was left. ``right`` says of each that counts, in the order of
+    the folds, whether it was named right: 0 or 1, as text.
     """
     own = answers[NONE_LEFT_OUT]
     supported = np.flatnonzero(np.bincount(own.labels, minlength=len(GENERA)) >= SUPPORTED_PHOTOS).tolist()
@@ -110,8 +112,21 @@ def score(answers: Mapping[str, Answers], folds: Sequence[Fold]) -> dict[str, An
             "mean_recall": float(np.mean([right[truth == genus].mean() for genus in genera])),
             "recall": {GENERA[genus]: float(right[truth == genus].mean()) for genus in genera},
             "sources": rows,
+            "right": "".join("01"[one] for one in right.astype(int)),
         },
     }
+
+
+def compare(trial: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[float, list[float]] | None:
+    """How much higher the accuracy of ``trial`` on sources left out is than that of ``other``, with a 95 % interval.
+
+    The interval is over the same photos of both, drawn anew. None where these were not kept, or differ in number.
+    """
+    kept = [one["left_out"].get("right", "") for one in (trial, other)]
+    if not kept[0] or len(kept[0]) != len(kept[1]):
+        return None
+    difference = np.subtract(*(np.array(list(text), dtype=int) for text in kept))
+    return float(difference.mean()), bootstrap_interval(np.mean, difference)
 
 
 def run_trial(folds: Sequence[Fold], work: Path, answer: Callable[[Fold, Path], np.ndarray]) -> dict[str, Any]:
@@ -200,9 +215,29 @@ def _trials_lines(trials: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for trial in trials:
         found = {row["source"]: f"{row['accuracy']:.3f} of {row['count']}" for row in trial["left_out"]["sources"]}
         yield f"| {trial['name']} | " + " | ".join(found.get(source, "") for source in sources) + " |"
+    yield from _comparison_lines(trials)
     yield ""
     yield "## Commands"
     for trial in trials:
         yield ""
         yield f"**{trial['name']}**, at commit `{trial['git_commit']}`:"
         yield f"`{trial['command']}`"
+
+
+def _comparison_lines(trials: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    pairs = [(one, other, compare(one, other)) for one, other in itertools.combinations(trials, 2)]
+    rows = [
+        f"| {one['name']} | {other['name']} | {found[0]:+.3f} | {found[1][0]:+.3f} to {found[1][1]:+.3f} |"
+        for one, other, found in pairs
+        if found
+    ]
+    if not rows:
+        return
+    yield ""
+    yield "## One beside another"
+    yield ""
+    yield "How much more of the sources left out the first names right than the second, over the same photos."
+    yield ""
+    yield "| first | second | difference | 95 % interval |"
+    yield "| --- | --- | --- | --- |"
+    yield from rows

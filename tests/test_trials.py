@@ -103,6 +103,21 @@ def test_a_genus_that_was_left_too_few_photos_does_not_count(manifest: pd.DataFr
     assert found["validation"]["accuracy"] == pytest.approx(30 / 63)
 
 
+def test_two_trials_are_compared_photo_by_photo() -> None:
+    def trial(right: str) -> dict[str, dict[str, str]]:
+        return {"left_out": {"right": right}}
+
+    found = trials.compare(trial("1110" * 25), trial("1010" * 25))
+    assert found is not None
+    difference, (low, high) = found
+    assert difference == pytest.approx(0.25)
+    assert 0.1 < low < difference < high < 0.4
+    # Both right and both wrong tell nothing: two that differ nowhere differ for sure by nothing.
+    assert trials.compare(trial("10"), trial("10")) == (0.0, [0.0, 0.0])
+    assert trials.compare(trial("1"), trial("10")) is None
+    assert trials.compare({"left_out": {}}, {"left_out": {}}) is None
+
+
 def test_an_interrupted_trial_goes_on_with_the_fold_it_was_at(manifest: pd.DataFrame, tmp_path: Path) -> None:
     folds = list_folds(prepared_of(manifest))
     asked = []
@@ -138,6 +153,7 @@ def test_recorded_trials_make_the_table_and_a_second_run_replaces_the_first(
     text = (tmp_path / "TRIALS.md").read_text()
     assert text == trials.trials_text(trials.read_trials(tmp_path))
     assert "| one | again | 0.947" in text
+    assert "| two | one | +0.000 | +0.000 to +0.000 |" in text
 
 
 def test_the_table_that_ships_is_what_the_recorded_trials_say() -> None:
