@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mushroom import learning_curves
+from mushroom import learning_curves, trials
 from mushroom.checkpoints import DEFAULT_MODEL, REPORT_FILE, SHIPPED_CHECKPOINTS, WEIGHTS_FILE
 from mushroom.metrics import build_report, read_predictions
 
@@ -34,6 +34,19 @@ def test_a_report_is_computed_from_the_predictions_beside_it(folder: Path) -> No
     again = json.loads(json.dumps(build_report(read_predictions(folder / "predictions.csv"))))
     assert {key: report[key] for key in again} == again
     assert {"faithfulness", "latency"} <= report.keys()
+
+
+def test_the_readmes_trials_are_those_recorded() -> None:
+    recorded = {trial["name"]: trial for trial in trials.read_trials(SHIPPED_CHECKPOINTS)}
+    chosen, first = recorded["short-evened-alike"], recorded["short-first"]
+    for trial in (chosen, first):
+        left = trial["left_out"]
+        low, high = left["accuracy_interval"]
+        assert f"{left['accuracy']:.3f} ({low:.3f} to {high:.3f})" in README.replace("\n", " ")
+    found = trials.compare(chosen, first)
+    assert found is not None
+    difference, (low, high) = found
+    assert f"{difference:+.3f} (95 % interval {low:+.3f} to {high:+.3f})" in README.replace("\n", " ")
 
 
 def test_the_weights_that_ship_stay_within_their_budget() -> None:
