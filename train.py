@@ -214,7 +214,7 @@ def run_train(args: argparse.Namespace) -> int:
         model,
         config,
         recipe,
-        with_targets(training, more, model, config, recipe, args, teacher),
+        with_targets(training, more, model, config, recipe, teacher, {}, args.workers),
         validation,
         args.out,
         seed=args.seed,
@@ -255,7 +255,7 @@ def run_trial(args: argparse.Namespace) -> int:
         training = training_photos(prepared, fold.train, background_of(prepared, recipe))
         validation = training_photos(prepared, fold.validation)
         model = new_model(args, config)
-        training = with_targets(training, more, model, config, recipe, args, teacher, seen)
+        training = with_targets(training, more, model, config, recipe, teacher, seen, args.workers)
         options = {"seed": args.seed, "workers": args.workers, "mixed_precision": args.mixed_precision}
         train(model, config, recipe, training, validation, folder, resume=args.resume, kept=kept, **options)
         return measured(finished(folder, training, recipe), config, fold)
@@ -428,9 +428,9 @@ def with_targets(
     model: GenusNet,
     config: ModelConfig,
     recipe: Recipe,
-    args: argparse.Namespace,
     teacher: Classifier | None,
-    seen: dict[Path, np.ndarray] | None = None,
+    seen: dict[Path, np.ndarray],
+    workers: int,
 ) -> TrainingPhotos:
     """``photos`` and ``unlabelled`` ones with what a teacher says of them; ``photos`` themselves where there is none.
 
@@ -444,10 +444,9 @@ def with_targets(
     sources = None if photos.sources is None else np.r_[photos.sources, np.full(len(unlabelled), "")]
     everything = TrainingPhotos([*photos.paths, *unlabelled], labels, numbers=numbers, sources=sources)
     if teacher:
-        logits = plain_logits(teacher.model, everything, teacher.config, args.workers)
+        logits = plain_logits(teacher.model, everything, teacher.config, workers)
     else:
-        seen = {} if seen is None else seen
-        logits = probe_logits(model.backbone, config, everything, recipe, seen, args.workers)
+        logits = probe_logits(model.backbone, config, everything, recipe, seen, workers)
     return taught(everything, logits, recipe.taught)
 
 

@@ -14,7 +14,7 @@ from mushroom.checkpoints import AGREEMENT_FILE, PREDICTIONS_FILE
 from mushroom.classifier import Classifier
 from mushroom.dataset import Prepared
 from mushroom.genera import GENERA
-from mushroom.metrics import KNOWN, bootstrap_interval, macro_f1, read_predictions
+from mushroom.metrics import KNOWN, accuracy_difference, bootstrap_interval, macro_f1, read_predictions
 from mushroom.model import CheckpointError, write_text
 from mushroom.overlays import upsample
 from mushroom.photos import read_photo_file
@@ -99,16 +99,14 @@ def write_agreement(folder: Path, found: dict[str, Any]) -> None:
 def _better(truth: np.ndarray, one: np.ndarray, other: np.ndarray) -> dict[str, Any]:
     """How much higher accuracy and macro-F1 of the first are, with 95 % intervals over the same photos drawn anew."""
 
-    def accuracy(truth: np.ndarray, one: np.ndarray, other: np.ndarray) -> float:
-        return float((one == truth).mean() - (other == truth).mean())
-
     def f1(truth: np.ndarray, one: np.ndarray, other: np.ndarray) -> float:
         return macro_f1(truth, one) - macro_f1(truth, other)
 
     columns = (truth, one, other)
+    difference, interval = accuracy_difference(one == truth, other == truth)
     return {
-        "accuracy_difference": accuracy(*columns),
-        "accuracy_difference_interval": bootstrap_interval(accuracy, *columns),
+        "accuracy_difference": difference,
+        "accuracy_difference_interval": interval,
         "macro_f1_difference": f1(*columns),
         "macro_f1_difference_interval": bootstrap_interval(f1, *columns),
     }

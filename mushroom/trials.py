@@ -18,7 +18,7 @@ import pandas as pd
 
 from mushroom.dataset import DatasetError, Prepared
 from mushroom.genera import GENERA
-from mushroom.metrics import SUPPORTED_PHOTOS, bootstrap_interval, macro_f1
+from mushroom.metrics import SUPPORTED_PHOTOS, accuracy_difference, bootstrap_interval, macro_f1
 from mushroom.model import write_text
 from mushroom.probe import Features
 from mushroom.recipes import Recipe
@@ -125,8 +125,7 @@ def compare(trial: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[float, 
     kept = [one["left_out"].get("right", "") for one in (trial, other)]
     if not kept[0] or len(kept[0]) != len(kept[1]):
         return None
-    difference = np.subtract(*(np.array(list(text), dtype=int) for text in kept))
-    return float(difference.mean()), bootstrap_interval(np.mean, difference)
+    return accuracy_difference(*(np.array(list(text), dtype=int) for text in kept))
 
 
 def run_trial(folds: Sequence[Fold], work: Path, answer: Callable[[Fold, Path], np.ndarray]) -> dict[str, Any]:

@@ -37,16 +37,17 @@ def test_a_report_is_computed_from_the_predictions_beside_it(folder: Path) -> No
 
 
 def test_the_readmes_trials_are_those_recorded() -> None:
+    text = README.replace("\n", " ")
     recorded = {trial["name"]: trial for trial in trials.read_trials(SHIPPED_CHECKPOINTS)}
     chosen, first = recorded["short-evened-alike"], recorded["short-first"]
     for trial in (chosen, first):
         left = trial["left_out"]
         low, high = left["accuracy_interval"]
-        assert f"{left['accuracy']:.3f} ({low:.3f} to {high:.3f})" in README.replace("\n", " ")
+        assert f"{left['accuracy']:.3f} ({low:.3f} to {high:.3f})" in text
     found = trials.compare(chosen, first)
     assert found is not None
     difference, (low, high) = found
-    assert f"{difference:+.3f} (95 % interval {low:+.3f} to {high:+.3f})" in README.replace("\n", " ")
+    assert f"{difference:+.3f} (95 % interval {low:+.3f} to {high:+.3f})" in text
 
 
 def test_the_weights_that_ship_stay_within_their_budget() -> None:
