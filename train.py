@@ -223,8 +223,7 @@ def run_train(args: argparse.Namespace) -> int:
         mixed_precision=args.mixed_precision,
         after_epoch=lambda network, epoch: draw_heatmap(network, config, validation.paths[0], args.out, epoch),
     )
-    if recipe.alike:
-        save_checkpoint(args.out, finished(args.out, training, recipe), config, half=recipe.half)
+    save_checkpoint(args.out, finished(args.out, training, recipe), config, half=recipe.half)
     draw_views(training, recipe, config, args.out, args.seed)
     return print_evaluation(args.out, prepared, "validation")
 
