@@ -20,7 +20,7 @@ from torch import nn
 from torchvision.transforms.v2.functional import to_pil_image
 
 from mushroom import learning_curves
-from mushroom.blending import blend
+from mushroom.blending import average, blend
 from mushroom.checkpoints import WEIGHTS_FILE
 from mushroom.classifier import Classifier
 from mushroom.dataset import SPLITS, DatasetError, Prepared, load_prepared, prepare, unlabelled_photos
@@ -164,7 +164,7 @@ def add_training_arguments(command: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="CHECKPOINT",
-        help="with --recipe blended: what to blend; of a trial: its folder",
+        help="with --recipe averaged or blended: of what; of a trial: its folder",
     )
     command.add_argument("--unlabelled", type=Path, metavar="FOLDER", help="photos that a teacher alone speaks of")
     command.add_argument("--freeze-stages", type=int, metavar="N", help="hold the backbone's first N stages")
@@ -309,7 +309,7 @@ def recipe_of(args: argparse.Namespace) -> Recipe:
     if args.teacher and recipe.probe_teaches:
         raise TrainingError(f"The recipe {recipe.name} brings its own teacher: leave --teacher out.")
     if bool(args.tuned) != (not recipe.phases):
-        raise TrainingError("--recipe blended and --tuned CHECKPOINT belong together.")
+        raise TrainingError("--tuned CHECKPOINT and the recipes averaged and blended belong together.")
     return recipe
 
 
@@ -376,14 +376,20 @@ def identity_of(classifier: Classifier) -> dict[str, str]:
 def blended_network(
     args: argparse.Namespace, recipe: Recipe, prepared: Prepared, checkpoints: Sequence[Path], training: TrainingPhotos
 ) -> tuple[GenusNet, ModelConfig]:
-    """What ``--recipe blended`` makes of ``checkpoints``."""
+    """What a recipe without epochs makes of ``checkpoints``."""
     tuned = [Classifier.load(checkpoint) for checkpoint in checkpoints]
     config = config_of(args, recipe, prepared, tuned=tuned)
-    start = new_model(args, config).backbone
+    start = new_model(args, config) if recipe.new_head else build_model(config)
     for each in tuned:
-        if _shapes(each.model.backbone) != _shapes(start):
-            raise TrainingError(f"{each.config.name} was not fine-tuned from a {args.backbone}: name its --backbone.")
-    return blend(start, [each.model for each in tuned], config, training, recipe, args.workers), config
+        one, other = (each.model.backbone, start.backbone) if recipe.new_head else (each.model, start)
+        if _shapes(one) != _shapes(other):
+            raise TrainingError(f"{each.config.name} is built otherwise than a {args.backbone}: name its --backbone.")
+    models = [each.model for each in tuned]
+    if recipe.new_head:
+        return blend(start.backbone, models, config, training, recipe, args.workers), config
+    network = average(models, config)
+    expect_alike(network, training, recipe)
+    return network, config
 
 
 def finished(folder: Path, training: TrainingPhotos, recipe: Recipe) -> GenusNet:
@@ -400,8 +406,8 @@ def finished(folder: Path, training: TrainingPhotos, recipe: Recipe) -> GenusNet
     return network
 
 
-def _shapes(backbone: nn.Module) -> list[torch.Size]:
-    return [value.shape for value in backbone.state_dict().values()]
+def _shapes(network: nn.Module) -> list[torch.Size]:
+    return [value.shape for value in network.state_dict().values()]
 
 
 def new_model(args: argparse.Namespace, config: ModelConfig) -> GenusNet:

@@ -3,8 +3,9 @@
 Fine-tuning makes a network better on photos like those it learned from, and can make it worse on photos from
 elsewhere. Between a backbone's weights before and after lie networks that are good at both (Wortsman et al. 2022,
 "Robust fine-tuning of zero-shot models"), and between several that were fine-tuned from the same start lie networks
-better than each (Wortsman et al. 2022, "Model soups"). Theirs blend the head as well; a genus head has no weights from
-before, so here a linear layer is fitted anew to what the blended backbone makes of the photos.
+better than each (Wortsman et al. 2022, "Model soups"): these are averaged whole, heads as well. A genus head has no
+weights from before, so where the start is blended in, a linear layer is fitted anew to what the blended backbone makes
+of the photos.
 """
 
 from collections.abc import Sequence
@@ -20,6 +21,18 @@ from mushroom.training import TrainingPhotos, plain_logits
 
 HEAD_BALANCE = 1.0
 """The new head learns every genus alike: of a source left out it then finds the genera that were mostly its own."""
+
+
+def average(tuned: Sequence[GenusNet], config: ModelConfig) -> GenusNet:
+    """The network of ``config`` whose every tensor is the mean of those of ``tuned``, which are built alike.
+
+    All of ``tuned`` must have been fine-tuned from the same start: between others lie networks worse than any of them.
+    In eval mode, without gradients.
+    """
+    network = build_model(config)
+    states = [each.state_dict() for each in tuned]
+    network.load_state_dict({key: _mean([state[key] for state in states]) for key in states[0]})
+    return network.eval().requires_grad_(False)
 
 
 def blend(
@@ -51,4 +64,10 @@ def blend(
 def _between(before: torch.Tensor, after: Sequence[torch.Tensor], share: float) -> torch.Tensor:
     if not before.is_floating_point():
         return before
-    return torch.lerp(before, torch.stack([each.to(before.dtype) for each in after]).mean(dim=0), share)
+    return torch.lerp(before, _mean([each.to(before.dtype) for each in after]), share)
+
+
+def _mean(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+    if not tensors[0].is_floating_point():
+        return tensors[0]
+    return torch.stack(list(tensors)).mean(dim=0)

@@ -283,12 +283,19 @@ def origins(config: ModelConfig) -> list[str]:
     else:
         sentences.append("The backbone started from pretrained weights.")
     if tuned := recipe.get("tuned"):
-        share = recipe["tuned_share"]
-        named = " and ".join(f"{each['name']} (weights `{each['weights_sha256'][:12]}`)" for each in tuned)
-        sentences.append(
-            f"Its weights are {share:.0%} those of {named}, fine-tuned on these photos, and {1 - share:.0%} the "
-            "pretrained ones (Wortsman et al. 2022); the head was then fitted anew, every genus counting alike."
-        )
+        named = [f"{each['name']} (weights `{each['weights_sha256'][:12]}`)" for each in tuned]
+        if recipe.get("new_head"):
+            share = recipe["tuned_share"]
+            sentences.append(
+                f"Its weights are {share:.0%} those of {' and '.join(named)}, fine-tuned on these photos, and "
+                f"{1 - share:.0%} the pretrained ones (Wortsman et al. 2022); the head was then fitted anew, every "
+                "genus counting alike."
+            )
+        else:
+            sentences.append(
+                f"It is the mean of networks that were fine-tuned on these photos from there: {', '.join(named)} "
+                "(Wortsman et al. 2022)."
+            )
     if alike := recipe.get("alike"):
         sentences.append(
             f"Its head was then moved {alike:.0%} of the way from expecting genera as often as it saw them to "

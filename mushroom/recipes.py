@@ -60,7 +60,7 @@ class Recipe:
     ``alike`` is how far the finished head goes from the shares in which genera were drawn to expecting them all alike:
     0 stays, 1 goes all the way (see ``training.expect_alike``).
     ``tuned_share`` is how much of a fine-tuned backbone, or of the mean of several, is kept when it is blended with the
-    one it came from.
+    one it came from. ``new_head`` fits a head to it anew; without, the heads are averaged too.
     """
 
     name: str
@@ -81,6 +81,7 @@ class Recipe:
     probe_teaches: bool = False
     alike: float = 0.0
     tuned_share: float = 1.0
+    new_head: bool = False
     half: bool = False
 
 
@@ -154,8 +155,11 @@ DISTILLED = Recipe(
 )
 """A network learns from a better one (Hinton et al. 2015): for backbones whose own weights know less or nothing."""
 
-BLENDED = replace(DEFAULT, name="blended", alike=0.0, tuned_share=0.7, phases=())
+BLENDED = replace(DEFAULT, name="blended", alike=0.0, tuned_share=0.7, new_head=True, phases=())
 """No epochs: several fine-tuned networks are blended with the one they all came from."""
+
+AVERAGED = replace(DEFAULT, name="averaged", alike=0.75, phases=())
+"""No epochs: the mean of several networks that were fine-tuned from the same start."""
 
 ANCHORED = replace(
     DEFAULT,
@@ -167,7 +171,7 @@ ANCHORED = replace(
 )
 """Learns the labels and, beside them, to answer as a linear layer on the backbone as it comes does."""
 
-RECIPES = {recipe.name: recipe for recipe in (DEFAULT, NOTEBOOK, DISTILLED, BLENDED, ANCHORED)}
+RECIPES = {recipe.name: recipe for recipe in (DEFAULT, NOTEBOOK, DISTILLED, BLENDED, AVERAGED, ANCHORED)}
 
 
 def notebook_augmentation(size_px: int) -> v2.Transform:

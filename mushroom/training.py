@@ -78,7 +78,7 @@ MIXUP_ALPHA = 0.2
 CUTMIX_ALPHA = 1.0
 LIMIT_ROUNDS = 30
 
-AFTER_TRAINING = ("alike", "tuned_share")
+AFTER_TRAINING = ("alike", "tuned_share", "new_head")
 """What a recipe says of the finished network: it may change between a run and its resumption."""
 
 RGB_CHANNELS = 3

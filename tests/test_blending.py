@@ -1,4 +1,4 @@
-"""A blended network: between two backbones, with a head fitted to what comes out."""
+"""Networks averaged; a blended network: between two backbones, with a head fitted to what comes out."""
 
 import json
 from dataclasses import replace
@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 import train as train_command
-from mushroom.blending import blend
+from mushroom.blending import average, blend
 from mushroom.classifier import Classifier
 from mushroom.genera import GENERA
 from mushroom.model import GenusNet, ModelConfig, build_model
@@ -62,6 +62,16 @@ def test_several_tuned_networks_count_as_their_mean(photos: TrainingPhotos) -> N
             torch.testing.assert_close(value, (one[key] + other[key]) / 2)
 
 
+def test_every_tensor_of_an_average_is_the_mean_of_its_networks_heads_included() -> None:
+    tuned = [network(1), network(2), network(3)]
+    found = average(tuned, CONFIG)
+    for key, value in found.state_dict().items():
+        if value.is_floating_point():
+            torch.testing.assert_close(value, sum(each.state_dict()[key] for each in tuned) / 3)
+    assert not found.training
+    assert not any(parameter.requires_grad for parameter in found.parameters())
+
+
 def test_the_new_head_names_what_it_was_fitted_to_and_turns_background_away(photos: TrainingPhotos) -> None:
     recipe = replace(BLENDED, background=0.3)
     found = blend(network(0).backbone, [network(1)], CONFIG, photos, recipe, workers=0)
@@ -73,12 +83,15 @@ def test_the_new_head_names_what_it_was_fitted_to_and_turns_background_away(phot
     assert highest[known].min() > highest[~known].max()
 
 
+SMALL = ["--backbone", "mobilenetv3_small_050", "--random-backbone", "--workers", "0"]
+
+
 def painted(folder: Path) -> Path:
-    """A prepared folder of twelve squares of each of two genera."""
+    """A prepared folder of twelve squares of one genus and twenty-four of another."""
     random = np.random.default_rng(0)
-    for genus, colour in (("Amanita", COLOURS[1]), ("Boletus", COLOURS[2])):
+    for genus, colour, count in (("Amanita", COLOURS[1], 12), ("Boletus", COLOURS[2], 24)):
         (folder / "photos" / genus).mkdir(parents=True)
-        for index in range(12):
+        for index in range(count):
             coarse = np.clip(np.array(colour) + random.integers(-60, 60, (7, 8, 3)), 0, 255).astype(np.uint8)
             picture = Image.fromarray(coarse).resize((160, 140), Image.Resampling.BICUBIC)
             picture.save(folder / "photos" / genus / f"{index}.png")
@@ -90,7 +103,7 @@ def test_the_command_blends_a_checkpoint_and_says_what_it_came_from(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     prepared, tuned, out = painted(tmp_path), tmp_path / "tuned", tmp_path / "blended"
-    small = [str(prepared), "--backbone", "mobilenetv3_small_050", "--random-backbone", "--workers", "0"]
+    small = [str(prepared), *SMALL]
     assert train_command.main(["train", *small, "--out", str(tuned), "--epochs", "1", "1"]) == 0
     blending = ["train", *small, "--out", str(out), "--recipe", "blended"]
     assert train_command.main([*blending, "--tuned", str(tuned), "--set", "tuned_share=0.75"]) == 0
@@ -103,3 +116,23 @@ def test_the_command_blends_a_checkpoint_and_says_what_it_came_from(
     other = [*blending, "--tuned", str(tuned), "--backbone", "mobilenetv3_small_075"]
     assert train_command.main(other) == 1
     assert "name its --backbone" in capsys.readouterr().err
+
+
+def test_the_command_averages_checkpoints_and_moves_the_head_as_the_recipe_has_it(tmp_path: Path) -> None:
+    prepared, tuned = painted(tmp_path), [tmp_path / "one", tmp_path / "other"]
+    for seed, folder in enumerate(tuned):
+        begun = ["train", str(prepared), *SMALL, "--out", str(folder), "--epochs", "1", "0", "--seed", str(seed)]
+        assert train_command.main([*begun, "--set", "alike=0"]) == 0
+    biases = {}
+    for alike in (0, 1):
+        out = tmp_path / f"averaged-{alike}"
+        averaging = ["train", str(prepared), *SMALL, "--out", str(out), "--recipe", "averaged"]
+        assert train_command.main([*averaging, "--tuned", *map(str, tuned), "--set", f"alike={alike}"]) == 0
+        biases[alike] = Classifier.load(out).model.head[-1].bias.numpy()
+    mean = sum(Classifier.load(folder).model.head[-1].bias.numpy() for folder in tuned) / 2
+    np.testing.assert_allclose(biases[0], mean, atol=1e-3)
+    moved = biases[1] - biases[0]
+    assert moved[GENERA.index("Amanita")] - moved[GENERA.index("Boletus")] == pytest.approx(np.log(2) / 2, abs=0.1)
+    card = (tmp_path / "averaged-1" / "README.md").read_text(encoding="utf-8")
+    assert "the mean of networks that were fine-tuned on these photos from there: one (weights `" in card
+    assert "100% of the way" in card

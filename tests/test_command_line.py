@@ -73,11 +73,16 @@ def test_train_leaves_a_whole_checkpoint_folder(checkpoint: Path) -> None:
     assert config["recipe"]["command"].startswith("python train.py")
 
 
-def test_a_run_that_is_resumed_at_its_end_moves_its_head_once(checkpoint: Path, prepared: Path) -> None:
+def test_a_run_that_is_resumed_at_its_end_moves_its_head_once_and_as_far_as_asked(
+    checkpoint: Path, prepared: Path
+) -> None:
     moved = (checkpoint / "model.safetensors").read_bytes()
-    assert moved != (checkpoint / "training" / "trained" / "model.safetensors").read_bytes()
+    trained = (checkpoint / "training" / "trained" / "model.safetensors").read_bytes()
+    assert moved != trained
     command = ["train", str(prepared), "--out", str(checkpoint), "--backbone", "mobilenetv3_small_050"]
     again = [*command, "--random-backbone", "--epochs", "2", "1", "--workers", "0", "--resume"]
+    assert train_command.main([*again, "--set", "alike=0"]) == 0
+    assert (checkpoint / "model.safetensors").read_bytes() == trained
     assert train_command.main(again) == 0
     assert (checkpoint / "model.safetensors").read_bytes() == moved
 
