@@ -81,6 +81,9 @@ LIMIT_ROUNDS = 30
 AFTER_TRAINING = ("alike", "tuned_share", "new_head")
 """What a recipe says of the finished network: it may change between a run and its resumption."""
 
+SAME_TARGETS = 0.02
+"""A teacher's probabilities differ by less from one machine to another; from one teacher to another, by more."""
+
 RGB_CHANNELS = 3
 
 PLAIN_VIEW = -1
@@ -568,6 +571,8 @@ class _Run:
             tensors |= {f"optimizer.{index}.{key}": torch.as_tensor(value) for key, value in values.items()}
         if average is not None:
             tensors |= {f"average.{key}": value for key, value in average.state_dict().items()}
+        if self.training.targets is not None:
+            tensors["targets"] = torch.from_numpy(self.training.targets)
         folder = self.out / STATE_FOLDER
         folder.mkdir(exist_ok=True)
         # Cloned because tensors that share memory can't be stored side by side.
@@ -594,15 +599,16 @@ class _Run:
             return 0
         state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
         if state["identity"] != self._identity():
-            raise TrainingError(
-                f"{self.out} was trained with other data, another recipe or seed: it can't be resumed with these."
-            )
+            raise TrainingError(_another_run(self.out))
         self.history = state["history"]
         self.best, self.best_epoch = tuple(state["best"]), state["best_epoch"]
         try:
             self.resumed = read_safetensors(folder / f"state-{state['epoch']}.safetensors")
         except CheckpointError as error:
             raise TrainingError(f"The run in {self.out} can't be resumed: {error}") from error
+        targets = self.training.targets
+        if targets is not None and not np.allclose(self.resumed.pop("targets").numpy(), targets, atol=SAME_TARGETS):
+            raise TrainingError(_another_run(self.out))
         own = {k.removeprefix("model."): v for k, v in self.resumed.items() if k.startswith("model.")}
         self.model.load_state_dict(own)
         return int(state["epoch"])
@@ -626,7 +632,7 @@ class _Run:
             "backbone": self.config.backbone,
             "data": self.config.data_fingerprint,
             "seed": self.seed,
-            "targets": None if self.training.targets is None else _digest(self.training.targets),
+            "targets": None if self.training.targets is None else list(self.training.targets.shape),
         }
 
 
@@ -730,10 +736,6 @@ def taught(photos: TrainingPhotos, logits: torch.Tensor, share: float) -> Traini
     return replace(photos, targets=(share_of * answers + (1 - share_of) * told).numpy())
 
 
-def _digest(values: np.ndarray) -> str:
-    return hashlib.sha256(np.round(values, 3).tobytes()).hexdigest()
-
-
 def cosine_factor(step: int, total: int) -> float:
     """Share of the peak learning rate at ``step`` of ``total``: a short rise, then half a cosine to zero."""
     rise = max(1, int(total * WARMUP_SHARE))
@@ -828,6 +830,10 @@ def read_history(path: Path) -> list[dict[str, Any]]:
             {key: value if key == "phase" else float(value) for key, value in row.items()}
             for row in csv.DictReader(file)
         ]
+
+
+def _another_run(folder: Path) -> str:
+    return f"{folder} was trained with other data, another recipe, teacher or seed: it can't be resumed with these."
 
 
 def _out_of_memory(recipe: Recipe) -> str:

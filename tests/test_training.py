@@ -323,6 +323,21 @@ def test_a_student_learns_from_photos_without_labels_what_its_teacher_says(
     assert finished(torch.zeros(1, 3, 64, 64)).argmax() == 1
 
 
+def test_a_run_is_resumed_with_its_teacher_on_another_machine_and_with_no_other(
+    known: TrainingPhotos, tmp_path: Path
+) -> None:
+    recipe = replace(SMALL, phases=(replace(HEAD, epochs=1),))
+
+    def resumed(logits: torch.Tensor, resume: bool = True) -> None:
+        pupils = taught(known, logits.repeat(len(known), 1), 0.5)
+        train(small_model(), CONFIG, recipe, pupils, known, tmp_path, resume=resume)
+
+    resumed(SURE, resume=False)
+    resumed(SURE + 1e-4 * torch.linspace(-1, 1, len(SURE)))
+    with pytest.raises(TrainingError, match="teacher"):
+        resumed(SURE.roll(1))
+
+
 def test_what_teachers_say_of_two_photos_is_mixed_as_the_photos_are(
     known: TrainingPhotos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
