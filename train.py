@@ -23,7 +23,7 @@ from mushroom import learning_curves
 from mushroom.blending import average, blend
 from mushroom.checkpoints import WEIGHTS_FILE
 from mushroom.classifier import Classifier
-from mushroom.dataset import SPLITS, DatasetError, Prepared, load_prepared, prepare, unlabelled_photos
+from mushroom.dataset import SPLITS, DatasetError, Prepared, load_prepared, prepare, read_names, unlabelled_photos
 from mushroom.evaluation import FAITHFULNESS_SAMPLE, evaluate
 from mushroom.gradcam import default_layer, find_layers, heatmaps
 from mushroom.model import (
@@ -49,7 +49,6 @@ from mushroom.probe import Features, backbone_features, probe_logits
 from mushroom.recipes import AUGMENTATIONS, RECIPES, Phase, Recipe
 from mushroom.training import (
     STATE_FOLDER,
-    UNLABELLED,
     KeptMaps,
     TrainingError,
     TrainingPhotos,
@@ -59,6 +58,7 @@ from mushroom.training import (
     taught,
     train,
     training_photos,
+    with_more,
 )
 
 VERSIONED = ("torch", "torchvision", "timm", "accelerate", "safetensors", "numpy", "scikit-learn", "pillow")
@@ -167,6 +167,7 @@ def add_training_arguments(command: argparse.ArgumentParser) -> None:
         help="with --recipe averaged or blended: of what; of a trial: its folder",
     )
     command.add_argument("--unlabelled", type=Path, metavar="FOLDER", help="photos that a teacher alone speaks of")
+    command.add_argument("--names", type=Path, metavar="CSV", help="what some of the --unlabelled photos are after all")
     command.add_argument("--freeze-stages", type=int, metavar="N", help="hold the backbone's first N stages")
     command.add_argument("--input-px", type=int, metavar="PX", help="side that the finished network sees")
     command.add_argument("--train-px", type=int, metavar="PX", help="side of training views")
@@ -203,18 +204,18 @@ def run_train(args: argparse.Namespace) -> int:
     config = config_of(args, recipe, prepared, teacher)
     manifest = prepared.manifest
     training = training_photos(prepared, manifest[manifest.split == "train"], background_of(prepared, recipe))
+    training = with_more(training, *more_photos(args, prepared))
     if args.tuned:
         network, config = blended_network(args, recipe, prepared, args.tuned, training)
         save_checkpoint(args.out, network, config, half=recipe.half)
         return print_evaluation(args.out, prepared, "validation")
     validation = training_photos(prepared, manifest[manifest.split == "validation"])
-    more = unlabelled_photos(args.unlabelled, prepared) if args.unlabelled else []
     model = new_model(args, config)
     train(
         model,
         config,
         recipe,
-        with_targets(training, more, model, config, recipe, teacher, {}, args.workers),
+        with_targets(training, model, config, recipe, teacher, {}, args.workers),
         validation,
         args.out,
         seed=args.seed,
@@ -235,26 +236,27 @@ def run_trial(args: argparse.Namespace) -> int:
     prepared = load_prepared(args.prepared)
     recipe = recipe_of(args)
     folds = trials.list_folds(prepared)
-    more = unlabelled_photos(args.unlabelled, prepared, SPLITS) if args.unlabelled else []
+    more = more_photos(args, prepared, SPLITS)
     kept: KeptMaps = {}
     seen: dict[Path, np.ndarray] = {}
+
+    def learned_from(fold: trials.Fold) -> TrainingPhotos:
+        return with_more(training_photos(prepared, fold.train, background_of(prepared, recipe)), *more)
 
     def measured(network: nn.Module, config: ModelConfig, fold: trials.Fold) -> np.ndarray:
         return plain_logits(network, training_photos(prepared, fold.measured), config, args.workers).numpy()
 
     def blended(fold: trials.Fold, folder: Path) -> np.ndarray:
-        training = training_photos(prepared, fold.train, background_of(prepared, recipe))
         tuned = [trial / folder.name for trial in args.tuned]
-        return measured(*blended_network(args, recipe, prepared, tuned, training), fold)
+        return measured(*blended_network(args, recipe, prepared, tuned, learned_from(fold)), fold)
 
     def trained(fold: trials.Fold, folder: Path) -> np.ndarray:
         teacher = Classifier.load(args.teacher / folder.name) if args.teacher else None
         torch.manual_seed(args.seed)
         config = config_of(args, recipe, prepared, teacher)
-        training = training_photos(prepared, fold.train, background_of(prepared, recipe))
         validation = training_photos(prepared, fold.validation)
         model = new_model(args, config)
-        training = with_targets(training, more, model, config, recipe, teacher, seen, args.workers)
+        training = with_targets(learned_from(fold), model, config, recipe, teacher, seen, args.workers)
         options = {"seed": args.seed, "workers": args.workers, "mixed_precision": args.mixed_precision}
         train(model, config, recipe, training, validation, folder, resume=args.resume, kept=kept, **options)
         return measured(finished(folder, training, recipe), config, fold)
@@ -304,8 +306,10 @@ def recipe_of(args: argparse.Namespace) -> Recipe:
         recipe = with_tuning(recipe, "frozen_stages", args.freeze_stages)
     for setting in args.set:
         recipe = with_setting(recipe, setting)
-    if args.unlabelled and not (args.teacher or recipe.probe_teaches):
-        raise TrainingError("--unlabelled photos have nothing to teach without a --teacher.")
+    if args.unlabelled and not (args.teacher or args.names or recipe.probe_teaches):
+        raise TrainingError("--unlabelled photos have nothing to teach without a --teacher or --names.")
+    if args.names and not args.unlabelled:
+        raise TrainingError("--names says what --unlabelled photos are: name their folder, too.")
     if args.teacher and recipe.probe_teaches:
         raise TrainingError(f"The recipe {recipe.name} brings its own teacher: leave --teacher out.")
     if bool(args.tuned) != (not recipe.phases):
@@ -360,6 +364,7 @@ def config_of(
             "backbone_weights": args.backbone_weights.name if args.backbone_weights else "",
             "teacher": identity_of(teacher) if teacher else None,
             "tuned": [identity_of(each) for each in tuned],
+            "names": args.names.name if args.names else "",
             "command": command_line(),
         },
         data_fingerprint=prepared.fingerprint,
@@ -427,9 +432,21 @@ def background_of(prepared: Prepared, recipe: Recipe) -> pd.DataFrame | None:
     return prepared.background[prepared.background.split == "train"]
 
 
+def more_photos(
+    args: argparse.Namespace, prepared: Prepared, measured: Sequence[str] = ("validation", "test")
+) -> tuple[list[Path], dict[Path, str]]:
+    """The photos of ``--unlabelled`` that there is something to learn of, and the names of those that have one."""
+    if not args.unlabelled:
+        return [], {}
+    given = read_names(args.names) if args.names else {}
+    names = {args.unlabelled / photo: genus for photo, genus in given.items()}
+    more = unlabelled_photos(args.unlabelled, prepared, measured)
+    teaching = args.teacher or RECIPES[args.recipe].probe_teaches
+    return [path for path in more if teaching or path in names], names
+
+
 def with_targets(
     photos: TrainingPhotos,
-    unlabelled: Sequence[Path],
     model: GenusNet,
     config: ModelConfig,
     recipe: Recipe,
@@ -437,22 +454,17 @@ def with_targets(
     seen: dict[Path, np.ndarray],
     workers: int,
 ) -> TrainingPhotos:
-    """``photos`` and ``unlabelled`` ones with what a teacher says of them; ``photos`` themselves where there is none.
+    """``photos`` with what a teacher says of them; ``photos`` themselves where there is none.
 
     ``model`` is the network of ``config`` before it learns; ``seen`` keeps what its backbone made of photos.
     """
-    if not teacher and not recipe.probe_teaches:
-        return photos
-    labels = np.concatenate([photos.labels, np.full(len(unlabelled), UNLABELLED)])
-    # The numbers of photos without a name are negative, to be nobody else's.
-    numbers = None if photos.numbers is None else np.r_[photos.numbers, -1 - np.arange(len(unlabelled))]
-    sources = None if photos.sources is None else np.r_[photos.sources, np.full(len(unlabelled), "")]
-    everything = TrainingPhotos([*photos.paths, *unlabelled], labels, numbers=numbers, sources=sources)
     if teacher:
-        logits = plain_logits(teacher.model, everything, teacher.config, workers)
+        logits = plain_logits(teacher.model, photos, teacher.config, workers)
+    elif recipe.probe_teaches:
+        logits = probe_logits(model.backbone, config, photos, recipe, seen, workers)
     else:
-        logits = probe_logits(model.backbone, config, everything, recipe, seen, workers)
-    return taught(everything, logits, recipe.taught)
+        return photos
+    return taught(photos, logits, recipe.taught)
 
 
 def command_line() -> str:

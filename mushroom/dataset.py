@@ -40,6 +40,9 @@ FILL_ORDER = ("train", "test", "validation")
 NEAR_DUPLICATE_BITS = 6
 """Perceptual hashes of 64 bits this close are the same photo, re-encoded, resized or slightly cropped."""
 
+OTHER_FUNGUS = "other"
+"""Instead of a genus in a table of names: it is none of the nine."""
+
 KAGGLE = "kaggle:"
 HUB_DATASET = "hf://datasets/"
 KAGGLE_NINE_GENERA = "kaggle:lizhecheng/mushroom-classification"
@@ -314,6 +317,24 @@ def unlabelled_photos(
     for other in others.phash.to_numpy(np.uint64):
         far &= np.bitwise_count(hashes ^ other) > NEAR_DUPLICATE_BITS
     return [folder / photo for photo in photos.photo[far]]
+
+
+def read_names(path: Path) -> dict[str, str]:
+    """Genera that somebody gave to photos: a CSV of ``photo``, relative to their folder, and ``genus``.
+
+    OTHER_FUNGUS says that it is a fungus of another genus. Photos that are not in it keep no name. Raises
+    DatasetError where the table is none, names a photo twice or another genus.
+    """
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        names = dict(zip(table["photo"], table["genus"], strict=True))
+    except (OSError, ValueError, KeyError) as error:
+        raise DatasetError(f"{path} can't be read as a table with the columns photo and genus.") from error
+    if len(names) < len(table):
+        raise DatasetError(f"{path} names a photo twice.")
+    if strange := sorted(set(names.values()) - {*GENERA, OTHER_FUNGUS}):
+        raise DatasetError(f"{path} names {strange[0]!r}, which is neither a genus of the nine nor {OTHER_FUNGUS}.")
+    return names
 
 
 def fingerprint(manifest: pd.DataFrame, background: pd.DataFrame | None) -> str:

@@ -12,7 +12,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -33,7 +33,7 @@ from torchvision.transforms.v2 import functional as pictures
 from tqdm import tqdm
 
 from mushroom.checkpoints import HISTORY_FILE
-from mushroom.dataset import Prepared
+from mushroom.dataset import OTHER_FUNGUS, Prepared
 from mushroom.genera import GENERA
 from mushroom.metrics import SUPPORTED_PHOTOS, macro_f1
 from mushroom.model import (
@@ -71,6 +71,9 @@ BACKGROUND = len(GENERA)
 
 UNLABELLED = BACKGROUND + 1
 """The label of a photo of nobody knows what: it has a teacher's answer to learn from, and nothing else."""
+
+MORE = "more"
+"""Stands for the source of photos from outside the prepared folder."""
 
 WARMUP_SHARE = 0.08
 MAX_GRADIENT_NORM = 5.0
@@ -191,6 +194,21 @@ def training_photos(prepared: Prepared, known: pd.DataFrame, background: pd.Data
         np.array(labels, dtype=np.int64),
         numbers=np.asarray(numbers),
         sources=np.array([str(row.get("source") or "") for row in rows]),
+    )
+
+
+def with_more(photos: TrainingPhotos, more: Sequence[Path], names: Mapping[Path, str]) -> TrainingPhotos:
+    """``photos`` and ``more`` beside them, labelled as ``names`` has it: a genus, or OTHER_FUNGUS; else UNLABELLED.
+
+    ``more`` are one source, and the numbers of its photos are negative, to be nobody else's.
+    """
+    known = {OTHER_FUNGUS: BACKGROUND} | {genus: index for index, genus in enumerate(GENERA)}
+    labels = [known[names[path]] if path in names else UNLABELLED for path in more]
+    return TrainingPhotos(
+        [*photos.paths, *more],
+        np.r_[photos.labels, np.array(labels, dtype=np.int64)],
+        numbers=None if photos.numbers is None else np.r_[photos.numbers, -1 - np.arange(len(more))],
+        sources=None if photos.sources is None else np.r_[photos.sources, np.full(len(more), MORE)],
     )
 
 
@@ -632,6 +650,7 @@ class _Run:
             "backbone": self.config.backbone,
             "data": self.config.data_fingerprint,
             "seed": self.seed,
+            "labels": hashlib.sha256(self.training.labels.tobytes()).hexdigest(),
             "targets": None if self.training.targets is None else list(self.training.targets.shape),
         }
 

@@ -14,10 +14,12 @@ from PIL import Image, ImageEnhance
 from mushroom import dataset
 from mushroom.dataset import (
     GENUS_SHARES,
+    OTHER_FUNGUS,
     DatasetError,
     group_near_duplicates,
     load_prepared,
     prepare,
+    read_names,
     split_groups,
     unlabelled_photos,
 )
@@ -168,6 +170,23 @@ def test_unlabelled_photos_that_resemble_what_is_measured_on_are_left_out(photos
     assert sorted(names) == ["new.jpg", "train.jpg"]
     with pytest.raises(DatasetError, match="no photos"):
         unlabelled_photos(tmp_path / "out", prepared, progress=False)
+
+
+def test_a_table_of_names_gives_photos_genera_or_says_that_they_are_none_of_the_nine(tmp_path: Path) -> None:
+    table = tmp_path / "names.csv"
+    table.write_text(f"photo,genus\na.jpg,Russula\nsub/b.jpg,{OTHER_FUNGUS}\n")
+    assert read_names(table) == {"a.jpg": "Russula", "sub/b.jpg": OTHER_FUNGUS}
+    for text, what in (
+        ("photo,genus\na.jpg,Russula\na.jpg,Suillus\n", "names a photo twice"),
+        ("photo,genus\na.jpg,Rusula\n", "names 'Rusula', which is neither"),
+        ("photo,label\na.jpg,Russula\n", "can't be read"),
+        ("", "can't be read"),
+    ):
+        table.write_text(text)
+        with pytest.raises(DatasetError, match=what):
+            read_names(table)
+    with pytest.raises(DatasetError, match="can't be read"):
+        read_names(tmp_path / "nowhere.csv")
 
 
 def test_a_prepared_folder_reads_back_as_it_was_and_finds_its_photos(photos: Path, tmp_path: Path) -> None:

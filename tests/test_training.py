@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from mushroom import training
+from mushroom.dataset import OTHER_FUNGUS
 from mushroom.genera import GENERA
 from mushroom.model import GenusNet, ModelConfig, build_model, load_checkpoint
 from mushroom.probe import probe_logits
@@ -28,6 +29,7 @@ from mushroom.training import (
     scored_genera,
     taught,
     train,
+    with_more,
 )
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -293,6 +295,20 @@ def test_unlabelled_photos_have_their_share_beside_the_background() -> None:
     assert weights[labels == UNLABELLED].sum() / weights.sum() == pytest.approx(0.3)
     assert weights[labels == BACKGROUND].sum() / weights.sum() == pytest.approx(0.1)
     assert epoch_length(labels, recipe) == 100
+
+
+def test_photos_from_elsewhere_join_those_at_hand_with_the_names_that_somebody_gave_them() -> None:
+    own = TrainingPhotos(
+        [Path("a"), Path("b")], np.array([3, BACKGROUND]), None, np.array([7, 9]), np.array(["x", "y"])
+    )
+    more = [Path("c"), Path("d"), Path("e")]
+    joined = with_more(own, more, {Path("d"): "Boletus", Path("e"): OTHER_FUNGUS, Path("elsewhere"): "Russula"})
+    assert joined.paths == [*own.paths, *more]
+    assert joined.labels.tolist() == [3, BACKGROUND, UNLABELLED, GENERA.index("Boletus"), BACKGROUND]
+    assert len({joined.number(index) for index in range(5)}) == 5
+    assert joined.sources is not None
+    assert len(set(joined.sources)) == 3
+    assert with_more(own, [], {}).labels.tolist() == own.labels.tolist()
 
 
 SURE = torch.tensor([0.0, 3.0] + [-20.0] * 7)
