@@ -306,6 +306,11 @@ def origins(config: ModelConfig) -> list[str]:
             f"It learned from the answers of {teacher['name']} (weights `{teacher['weights_sha256'][:12]}`) beside the "
             "labels, and from photos of fungi that have no label (Hinton et al. 2015)."
         )
+    if names := recipe.get("names"):
+        sentences.append(
+            f"It learned from other photos, too, that were named by looking at them alone, in `{names}`: some of those "
+            "names are wrong. No number below is measured on them."
+        )
     if recipe.get("probe_teaches"):
         sentences.append(
             f"{recipe['taught']:.0%} of what it learned of each photo, and all that it learned of fungi without "

@@ -3,12 +3,15 @@
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 
 from mushroom import learning_curves, trials
 from mushroom.checkpoints import DEFAULT_MODEL, REPORT_FILE, SHIPPED_CHECKPOINTS, WEIGHTS_FILE
 from mushroom.classifier import Classifier
+from mushroom.dataset import OTHER_FUNGUS
+from mushroom.genera import GENERA
 from mushroom.metrics import build_report, read_predictions
 
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
@@ -64,6 +67,20 @@ def test_the_default_is_the_mean_of_the_networks_that_it_names() -> None:
         if value.is_floating_point() and key != "head.1.bias":
             mean = torch.stack([state[key] for state in states]).mean(dim=0)
             torch.testing.assert_close(value, mean, rtol=HALF_PRECISION, atol=HALF_PRECISION)
+
+
+def test_what_is_told_of_the_names_by_eye_is_what_their_tables_say() -> None:
+    text = (INGREDIENTS / "README.md").read_text(encoding="utf-8").replace("\n", " ")
+    given = pd.read_csv(INGREDIENTS / "named_by_eye.csv").genus
+    other = (given == OTHER_FUNGUS).sum()
+    assert f"{len(given) - other} of the nine genera and {other:,} `other` fungi" in text
+    known = pd.read_csv(INGREDIENTS / "named_by_eye_known.csv")
+    truth = known.photo.str.split("/").str[0].where(~known.photo.str.startswith("other_fungi/"), OTHER_FUNGUS)
+    right = known.genus == truth
+    named, none = known.genus.isin(GENERA), known.genus == OTHER_FUNGUS
+    assert f"of {named.sum()} that were given a genus, {right[named].sum()} had it" in text
+    assert f"of {none.sum()} called `other`, {right[none].sum()} were" in text
+    assert f"of {len(known) - named.sum() - none.sum()} it was unsure" in text
 
 
 def test_the_weights_that_ship_stay_within_their_budget() -> None:
