@@ -13,7 +13,7 @@ CARD_FILE = "README.md"
 AGREEMENT_FILE = "agreement.json"
 """Beside checkpoint folders: how far each two of them agree."""
 
-DEFAULT_MODEL = "efficientnetv2_b0_evened"
+DEFAULT_MODEL = "efficientnetv2_b0_averaged"
 """The checkpoint that is used where none is named."""
 
 HUB_PREFIX = "hf://"
