@@ -101,6 +101,11 @@ def test_a_genus_that_was_left_too_few_photos_does_not_count(manifest: pd.DataFr
     low, high = found["left_out"]["accuracy_interval"]
     assert low < found["left_out"]["accuracy"] < high
     assert found["validation"]["accuracy"] == pytest.approx(30 / 63)
+    # All photos are more than those: Boletus from b, which nothing but b could have taught.
+    every = found["left_out"]["all_photos"]
+    assert every["count"] == sum(len(fold.measured) for fold in folds[1:]) > 152
+    assert every["accuracy"] == pytest.approx(144 / every["count"])
+    assert every["macro_f1"] < every["accuracy"]
 
 
 def test_two_trials_are_compared_photo_by_photo() -> None:
