@@ -10,7 +10,7 @@ from mushroom.pages import frame, records
 
 SPLIT_TITLES = {"test": "Test", "validation": "Validation", "train": "Training"}
 SPLIT_NOTES = {
-    "test": "Photos that played no part in making the network: these numbers count.",
+    "test": "Photos that the network never learned from: these numbers count.",
     "validation": "Photos that chose the epoch, the calibration and the threshold: a little too kind.",
     "train": "Photos that the network learned from: shown to tell learning by heart from understanding.",
 }
