@@ -86,20 +86,21 @@ def score(answers: Mapping[str, Answers], folds: Sequence[Fold]) -> dict[str, An
     """
     own = answers[NONE_LEFT_OUT]
     supported = np.flatnonzero(np.bincount(own.labels, minlength=len(GENERA)) >= SUPPORTED_PHOTOS).tolist()
-    elsewhere = [fold for fold in folds if fold.left_out != NONE_LEFT_OUT]
-    rows, labels, predicted = [], [], []
-    for fold in elsewhere:
+    rows, labels, predicted, learnable = [], [], [], []
+    for fold in folds:
+        if fold.left_out == NONE_LEFT_OUT:
+            continue
         answered = answers[fold.left_out]
         counted = np.isin(answered.labels, [GENERA.index(genus) for genus in fold.learnable])
         right = (answered.labels == answered.predicted)[counted]
         if len(right):
             rows.append({"source": fold.left_out, "count": len(right), "accuracy": float(right.mean())})
-        labels.append(answered.labels[counted])
-        predicted.append(answered.predicted[counted])
-    truth, told = np.concatenate(labels), np.concatenate(predicted)
-    right = truth == told
-    every_truth = np.concatenate([answers[fold.left_out].labels for fold in elsewhere])
-    every_told = np.concatenate([answers[fold.left_out].predicted for fold in elsewhere])
+        labels.append(answered.labels)
+        predicted.append(answered.predicted)
+        learnable.append(counted)
+    every_truth, every_told, counted = (np.concatenate(each) for each in (labels, predicted, learnable))
+    truth = every_truth[counted]
+    right = truth == every_told[counted]
     genera = [int(g) for g in np.flatnonzero(np.bincount(truth, minlength=len(GENERA)) >= SUPPORTED_PHOTOS)]
     return {
         "validation": {
