@@ -43,10 +43,10 @@ bench: $(VENV)/test-ready ## Print the measured times: training, heatmaps, app
 	$(BIN)/python tests/bench/predict.py
 
 fuzz: $(VENV)/test-ready ## Throw 20,000 damaged files at the photo reader
-	$(BIN)/python tests/fuzz_photos.py 20000
+	$(BIN)/python tests/load/fuzz_photos.py 20000
 
 soak: $(VENV)/test-ready ## Twenty visitors at once for five minutes
-	$(BIN)/python tests/soak.py --minutes 5 --sessions 20
+	$(BIN)/python tests/load/soak.py --minutes 5 --sessions 20
 
 space: ## Assemble the folder of the hosted Space, as it would be pushed
 	rm -rf $(SPACE)

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from mushroom.pages import frame
+from mushroom.app import frame
 
 st.set_page_config(page_title="Mushroom", page_icon=":material/psychiatry:", layout="wide")
 page = st.navigation(list(frame.pages().values()), position="top")

@@ -19,18 +19,17 @@ from PIL import Image
 from torch import nn
 from torchvision.transforms.v2.functional import to_pil_image
 
-from mushroom import learning_curves
-from mushroom.blending import average, blend
-from mushroom.checkpoints import WEIGHTS_FILE
+from mushroom.checkpoint import WEIGHTS_FILE
 from mushroom.classifier import Classifier
-from mushroom.dataset import SPLITS, DatasetError, Prepared, load_prepared, prepare, read_names, unlabelled_photos
-from mushroom.evaluation import FAITHFULNESS_SAMPLE, evaluate
-from mushroom.gradcam import default_layer, find_layers, heatmaps
+from mushroom.dataset import SPLITS, Prepared, load_prepared, prepare, read_names, unlabelled_photos
+from mushroom.errors import CheckpointError, DatasetError, PhotoError, TrainingError
+from mushroom.evaluation.report import FAITHFULNESS_SAMPLE, evaluate
+from mushroom.explain.gradcam import default_layer, find_layers, heatmaps
+from mushroom.explain.overlays import NOTEBOOK_COLOURS, NOTEBOOK_OPACITY, overlay
 from mushroom.model import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     NOTEBOOK_HEAD_DROPOUTS,
-    CheckpointError,
     GenusNet,
     ModelConfig,
     backbone_normalisation,
@@ -43,14 +42,14 @@ from mushroom.model import (
     save_checkpoint,
     write_text,
 )
-from mushroom.overlays import NOTEBOOK_COLOURS, NOTEBOOK_OPACITY, overlay
-from mushroom.photos import PhotoError, Preprocessing, read_photo_file, to_tensor
-from mushroom.probe import Features, backbone_features, probe_logits
-from mushroom.recipes import AUGMENTATIONS, RECIPES, Phase, Recipe
-from mushroom.training import (
+from mushroom.photos import Preprocessing, read_photo_file, to_tensor
+from mushroom.training import learning_curves
+from mushroom.training.average import average, blend
+from mushroom.training.probe import Features, backbone_features, probe_logits
+from mushroom.training.recipes import AUGMENTATIONS, RECIPES, Phase, Recipe
+from mushroom.training.trainer import (
     STATE_FOLDER,
     KeptMaps,
-    TrainingError,
     TrainingPhotos,
     augmented,
     expect_alike,
@@ -184,7 +183,7 @@ def add_training_arguments(command: argparse.ArgumentParser) -> None:
 
 def run_prepare(args: argparse.Namespace) -> int:
     """Write the prepared folder, its figure, and print its table."""
-    from mushroom.figures import photos_per_genus
+    from mushroom.app.figures import photos_per_genus
 
     prepared = prepare(args.source, args.out, seed=args.seed, backgrounds=args.background)
     print(prepared.summary())
@@ -231,26 +230,26 @@ def run_train(args: argparse.Namespace) -> int:
 
 def run_trial(args: argparse.Namespace) -> int:
     """Train without each source in turn, measure on it, and record."""
-    from mushroom import trials
+    from mushroom.training import cross_validation
 
     prepared = load_prepared(args.prepared)
     recipe = recipe_of(args)
-    folds = trials.list_folds(prepared)
+    folds = cross_validation.list_folds(prepared)
     more = more_photos(args, prepared, SPLITS)
     kept: KeptMaps = {}
     seen: dict[Path, np.ndarray] = {}
 
-    def learned_from(fold: trials.Fold) -> TrainingPhotos:
+    def learned_from(fold: cross_validation.Fold) -> TrainingPhotos:
         return with_more(training_photos(prepared, fold.train, background_of(prepared, recipe)), *more)
 
-    def measured(network: nn.Module, config: ModelConfig, fold: trials.Fold) -> np.ndarray:
+    def measured(network: nn.Module, config: ModelConfig, fold: cross_validation.Fold) -> np.ndarray:
         return plain_logits(network, training_photos(prepared, fold.measured), config, args.workers).numpy()
 
-    def blended(fold: trials.Fold, folder: Path) -> np.ndarray:
+    def blended(fold: cross_validation.Fold, folder: Path) -> np.ndarray:
         tuned = [trial / folder.name for trial in args.tuned]
         return measured(*blended_network(args, recipe, prepared, tuned, learned_from(fold)), fold)
 
-    def trained(fold: trials.Fold, folder: Path) -> np.ndarray:
+    def trained(fold: cross_validation.Fold, folder: Path) -> np.ndarray:
         teacher = Classifier.load(args.teacher / folder.name) if args.teacher else None
         torch.manual_seed(args.seed)
         config = config_of(args, recipe, prepared, teacher)
@@ -266,12 +265,12 @@ def run_trial(args: argparse.Namespace) -> int:
         config = config_of(args, recipe, prepared)
         return backbone_features(new_model(args, config).backbone, config, prepared, args.workers)
 
-    answer = trials.probed(features, recipe) if args.probe else blended if args.tuned else trained
+    answer = cross_validation.probed(features, recipe) if args.probe else blended if args.tuned else trained
     # Asked for before the hours in which the code may change.
     named = {"name": args.out.name, "what": args.what, "git_commit": git_commit(), "command": command_line()}
-    found = trials.run_trial(folds, args.out, answer)
-    trials.record(args.record, named | found)
-    print(trials.trials_text(trials.read_trials(args.record)))
+    found = cross_validation.run_trial(folds, args.out, answer)
+    cross_validation.record(args.record, named | found)
+    print(cross_validation.trials_text(cross_validation.read_trials(args.record)))
     return 0
 
 
@@ -479,7 +478,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
 
 def run_agreement(args: argparse.Namespace) -> int:
     """Measure how far all checkpoints of a folder agree, keep it there, and print it."""
-    from mushroom import agreement
+    from mushroom.evaluation import agreement
 
     folders = sorted(path.parent for path in args.models.glob(f"*/{WEIGHTS_FILE}"))
     found = agreement.measure_agreement(folders, load_prepared(args.prepared))
@@ -508,7 +507,7 @@ def print_evaluation(
     checkpoint: Path, prepared: Prepared, split: str, faithfulness: int = 0, latency: bool = False
 ) -> int:
     """Evaluate a checkpoint folder and print one split's report."""
-    from mushroom.metrics import report_text
+    from mushroom.evaluation.metrics import report_text
 
     report = evaluate(checkpoint, prepared, faithfulness=faithfulness, latency=latency)
     print(report_text(report, split))

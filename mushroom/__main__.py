@@ -4,14 +4,14 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from mushroom import explain_command, predict_command
+from mushroom.cli import explain, predict
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m mushroom", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="predict | explain")
-    for name, command in (("predict", predict_command), ("explain", explain_command)):
+    for name, command in (("predict", predict), ("explain", explain)):
         subparser = commands.add_parser(name, help=str(command.__doc__).splitlines()[0])
         command.add_arguments(subparser)
         subparser.set_defaults(run=command.run)

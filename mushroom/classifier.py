@@ -14,12 +14,13 @@ import numpy as np
 import torch
 from PIL import Image
 
-from mushroom import faithfulness, gradcam
-from mushroom.checkpoints import HUB_PREFIX, WEIGHTS_FILE, checkpoints_folder, list_checkpoints
+from mushroom.checkpoint import HUB_PREFIX, WEIGHTS_FILE, checkpoints_folder, list_checkpoints
+from mushroom.errors import CheckpointError, ExplanationError
+from mushroom.evaluation.metrics import probabilities, unknown_score
+from mushroom.explain import faithfulness, gradcam
+from mushroom.explain.gradcam import Layer, LayerHeatmaps
 from mushroom.genera import GENERA
-from mushroom.gradcam import ExplanationError, Layer, LayerHeatmaps
-from mushroom.metrics import probabilities, unknown_score
-from mushroom.model import CheckpointError, GenusNet, ModelConfig, load_checkpoint
+from mushroom.model import GenusNet, ModelConfig, load_checkpoint
 from mushroom.photos import Preprocessing, to_tensor
 
 BATCH = 32

@@ -22,8 +22,9 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from mushroom.errors import DatasetError, PhotoError
 from mushroom.genera import GENERA
-from mushroom.photos import PHOTO_SUFFIXES, PhotoError, read_photo_file
+from mushroom.photos import PHOTO_SUFFIXES, read_photo_file
 
 MANIFEST_FILE = "manifest.csv"
 BACKGROUND_FILE = "background.csv"
@@ -46,10 +47,6 @@ OTHER_FUNGUS = "other"
 KAGGLE = "kaggle:"
 HUB_DATASET = "hf://datasets/"
 KAGGLE_NINE_GENERA = "kaggle:lizhecheng/mushroom-classification"
-
-
-class DatasetError(ValueError):
-    """The photos can't be prepared; the message is a sentence that says what to do."""
 
 
 @dataclass(frozen=True)

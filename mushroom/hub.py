@@ -29,7 +29,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import validate_repo_id
 
-from mushroom.checkpoints import (
+from mushroom.checkpoint import (
     CARD_FILE,
     CONFIG_FILE,
     HISTORY_FILE,
@@ -39,8 +39,9 @@ from mushroom.checkpoints import (
     WEIGHTS_FILE,
 )
 from mushroom.dataset import BACKGROUND_FILE, DATASET_FILE, HUB_DATASET, MANIFEST_FILE, load_prepared
-from mushroom.metrics import SUPPORTED_PHOTOS
-from mushroom.model import STEM_NORM_RESNET, CheckpointError, ModelConfig, load_checkpoint
+from mushroom.errors import HubError
+from mushroom.evaluation.metrics import SUPPORTED_PHOTOS
+from mushroom.model import STEM_NORM_RESNET, ModelConfig, load_checkpoint
 
 PUBLISHED_FILES = (WEIGHTS_FILE, CONFIG_FILE, HISTORY_FILE, PREDICTIONS_FILE, REPORT_FILE)
 """What publish sends, beside the model card; nothing else that may lie in the folder."""
@@ -50,10 +51,6 @@ FETCHED_FILES = (WEIGHTS_FILE, CONFIG_FILE, REPORT_FILE)
 
 RECORDS = (PREDICTIONS_FILE, HISTORY_FILE)
 """What the app takes, too, to show how the model learned and what it answered: tables, read as such."""
-
-
-class HubError(CheckpointError):
-    """The Hub could not be used as asked; the message is a sentence that says what to do."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ from safetensors.torch import load_file, save_file
 from timm.layers import BatchNormAct2d
 from torch import nn
 
-from mushroom.checkpoints import CONFIG_FILE, WEIGHTS_FILE
+from mushroom.checkpoint import CONFIG_FILE, WEIGHTS_FILE
+from mushroom.errors import CheckpointError
 from mushroom.genera import GENERA
 
 MAX_WEIGHTS_BYTES = 2 * 1024**3
@@ -53,10 +54,6 @@ REGISTRY_WEIGHTS: Mapping[str, tuple[str, str]] = {
 
 NOTEBOOK_HEAD_DIVISORS = (2, 4)
 NOTEBOOK_HEAD_DROPOUTS = (0.3, 0.2)
-
-
-class CheckpointError(ValueError):
-    """A checkpoint folder or weights file can't be used; the message says which file and why."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageCms, ImageOps
 
+from mushroom.errors import PhotoError
+
 try:
     from pillow_heif import register_heif_opener
 except ImportError:
@@ -35,10 +37,6 @@ PHOTO_SUFFIXES = frozenset(
 
 NOT_A_PHOTO = "This file is not a photo that can be read here: use JPEG, PNG, WebP, HEIC, TIFF, BMP or GIF."
 TRUNCATED = "This photo is damaged or cut off: save or send it again."
-
-
-class PhotoError(ValueError):
-    """The bytes are no photo that is safe to use; the message is a sentence for the visitor."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from urllib.parse import quote
 import torch
 
 from mushroom.classifier import BATCH, Classifier, Prediction
-from mushroom.photos import MAX_BYTES, PHOTO_SUFFIXES, PhotoError, read_photo, read_photo_file, to_tensor
+from mushroom.errors import PhotoError
+from mushroom.photos import MAX_BYTES, PHOTO_SUFFIXES, read_photo, read_photo_file, to_tensor
 
 READERS = os.cpu_count() or 1
 AHEAD = 3 * BATCH

@@ -26,9 +26,9 @@ def painted_app(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     The network has learned nothing of blotches, so that right and wrong answers are both of no matter: what the
     pages do with them is what is tested.
     """
-    from mushroom.checkpoints import DEFAULT_MODEL, SHIPPED_CHECKPOINTS
+    from mushroom.checkpoint import DEFAULT_MODEL, SHIPPED_CHECKPOINTS
     from mushroom.dataset import load_prepared, prepare
-    from mushroom.evaluation import evaluate
+    from mushroom.evaluation.report import evaluate
 
     root = tmp_path_factory.mktemp("painted")
     for genus, colour in PAINTED.items():

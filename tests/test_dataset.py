@@ -15,7 +15,6 @@ from mushroom import dataset
 from mushroom.dataset import (
     GENUS_SHARES,
     OTHER_FUNGUS,
-    DatasetError,
     group_near_duplicates,
     load_prepared,
     prepare,
@@ -23,6 +22,7 @@ from mushroom.dataset import (
     split_groups,
     unlabelled_photos,
 )
+from mushroom.errors import DatasetError
 from mushroom.genera import GENERA
 
 

@@ -13,11 +13,12 @@ from huggingface_hub import constants
 from local_hub import REPO, TOKEN, Hub, serve
 from painted import PAINTED, paint_photos
 
-from mushroom.checkpoints import CONFIG_FILE, HISTORY_FILE, REPORT_FILE, WEIGHTS_FILE, list_checkpoints
+from mushroom.checkpoint import CONFIG_FILE, HISTORY_FILE, REPORT_FILE, WEIGHTS_FILE, list_checkpoints
 from mushroom.classifier import Classifier
 from mushroom.dataset import DATASET_FILE, load_prepared, prepare
-from mushroom.hub import HubAddress, HubError, fetch, fetch_test_photos, parse_address, publish
-from mushroom.model import CheckpointError, ModelConfig, build_model, save_checkpoint
+from mushroom.errors import CheckpointError, HubError
+from mushroom.hub import HubAddress, fetch, fetch_test_photos, parse_address, publish
+from mushroom.model import ModelConfig, build_model, save_checkpoint
 
 
 @pytest.fixture

@@ -11,14 +11,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from mushroom.checkpoints import CONFIG_FILE, WEIGHTS_FILE
+from mushroom.checkpoint import CONFIG_FILE, WEIGHTS_FILE
+from mushroom.errors import CheckpointError
 from mushroom.genera import GENERA
 from mushroom.model import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     NOTEBOOK_HEAD_DROPOUTS,
     STEM_NORM_RESNET,
-    CheckpointError,
     ModelConfig,
     backbone_normalisation,
     build_head,

@@ -14,7 +14,8 @@ from fuzz_photos import damaged, outcome, seeds
 from PIL import Image, ImageCms
 
 from mushroom import photos
-from mushroom.photos import FORMATS, PhotoError, Preprocessing, photo_hash, read_photo, read_photo_file
+from mushroom.errors import PhotoError
+from mushroom.photos import FORMATS, Preprocessing, photo_hash, read_photo, read_photo_file
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PLAIN = Preprocessing(32, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 import torch
 
-from mushroom import learning_curves, trials
-from mushroom.checkpoints import DEFAULT_MODEL, REPORT_FILE, SHIPPED_CHECKPOINTS, WEIGHTS_FILE
+from mushroom.checkpoint import DEFAULT_MODEL, REPORT_FILE, SHIPPED_CHECKPOINTS, WEIGHTS_FILE
 from mushroom.classifier import Classifier
 from mushroom.dataset import OTHER_FUNGUS
+from mushroom.evaluation.metrics import build_report, read_predictions
 from mushroom.genera import GENERA
-from mushroom.metrics import build_report, read_predictions
+from mushroom.training import cross_validation, learning_curves
 
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
 SHIPPED = sorted(path.parent for path in SHIPPED_CHECKPOINTS.glob(f"*/{WEIGHTS_FILE}"))
@@ -45,13 +45,13 @@ def test_a_report_is_computed_from_the_predictions_beside_it(folder: Path) -> No
 
 def test_the_readmes_trials_are_those_recorded() -> None:
     text = README.replace("\n", " ")
-    recorded = {trial["name"]: trial for trial in trials.read_trials(SHIPPED_CHECKPOINTS)}
+    recorded = {trial["name"]: trial for trial in cross_validation.read_trials(SHIPPED_CHECKPOINTS)}
     chosen, first = recorded["short-first-anchored-named"], recorded["short-first"]
     for trial in (chosen, first):
         left = trial["left_out"]
         low, high = left["accuracy_interval"]
         assert f"{left['accuracy']:.3f} ({low:.3f} to {high:.3f})" in text
-    found = trials.compare(chosen, first)
+    found = cross_validation.compare(chosen, first)
     assert found is not None
     difference, (low, high) = found
     assert f"{difference:+.3f} (95 % interval {low:+.3f} to {high:+.3f})" in text

@@ -19,9 +19,9 @@ from painted import paint_photos
 from mushroom import streaming
 from mushroom.__main__ import main as mushroom_command
 from mushroom.classifier import BATCH, Classifier, Prediction
+from mushroom.cli.predict import CSV_COLUMNS
 from mushroom.model import ModelConfig, build_model, save_checkpoint
 from mushroom.photos import read_photo_file
-from mushroom.predict_command import CSV_COLUMNS
 from mushroom.streaming import AHEAD, answers, photo_files
 
 PHOTOS = 3 * BATCH + 5

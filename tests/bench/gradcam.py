@@ -24,10 +24,10 @@ from torchcam.methods import GradCAM as TorchCam
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from mushroom.checkpoints import list_checkpoints
+from mushroom.checkpoint import list_checkpoints
 from mushroom.classifier import Classifier
-from mushroom.faithfulness import rank_correlation
-from mushroom.gradcam import find_layers, heatmaps
+from mushroom.explain.faithfulness import rank_correlation
+from mushroom.explain.gradcam import find_layers, heatmaps
 from mushroom.model import IMAGENET_MEAN, IMAGENET_STD, GenusNet, ModelConfig, build_model
 from mushroom.photos import Preprocessing, read_photo_file, to_tensor
 

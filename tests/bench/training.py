@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, TensorDataset
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mushroom.model import GenusNet, ModelConfig, build_model, freeze_backbone
-from mushroom.recipes import DEFAULT, NOTEBOOK
+from mushroom.training.recipes import DEFAULT, NOTEBOOK
 
 PHOTOS = 256
 REPEATS = 3

@@ -1,0 +1,183 @@
+"""About: what this is, how a heatmap comes about in five pictures of the visitor's own photo, data, safety."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import streamlit as st
+from PIL import Image
+
+from mushroom.app import components, frame, predictions, records, subject
+from mushroom.app.subject import Subject
+from mushroom.genera import NINE
+from mushroom.texts import SAFETY
+
+if TYPE_CHECKING:
+    from mushroom.classifier import Classifier
+    from mushroom.explain.gradcam import Channels
+
+STEP_PX = 320
+"""Side of the five pictures."""
+
+STYLE = """
+<style>
+.st-key-steps img { border-radius: .6rem; aspect-ratio: 1; }
+.step { margin: 0; font-size: .92rem; line-height: 1.45; }
+.step b { display: block; }
+.swatch { display: inline-block; width: .8rem; height: .8rem; border-radius: .2rem; margin-right: .4rem; }
+</style>
+"""
+
+
+def render() -> None:
+    """The page."""
+    st.html(STYLE)
+    frame.header("About", "What this is, what it cannot do, and how a heatmap comes about.")
+    looking_at = subject.current()
+    _safety()
+    opened = frame.open_classifier()
+    if opened is not None:
+        _five_pictures(opened, looking_at or _a_drawing())
+    _genera()
+    _limits()
+    if opened is not None:
+        _card(opened.folder)
+
+
+def _safety() -> None:
+    st.subheader("Safety", anchor=False)
+    st.markdown(
+        f"**{SAFETY}** It knows nine genera, not species, and each of these genera has poisonous members or deadly "
+        "doubles. It has seen a few thousand photos; no photo shows smell, spores or what is under the ground. If "
+        "someone has eaten a mushroom and feels ill, call the poison control centre at once, and keep the rest of it."
+    )
+
+
+# --- Five pictures ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Step:
+    """One of the five pictures, with what happens in it."""
+
+    title: str
+    text: str
+    picture: Image.Image
+
+
+def _a_drawing() -> Subject | None:
+    """A drawing, where the visitor has not given a photo."""
+    from mushroom.photos import photo_hash, read_photo_file
+
+    for name, path in subject.drawings().items():
+        return Subject("drawing", name, path, photo_hash(read_photo_file(path)))
+    return None
+
+
+def _five_pictures(opened: "Classifier", looking_at: Subject | None) -> None:
+    from mushroom.errors import PhotoError
+
+    st.subheader("How a heatmap comes about, in five pictures", anchor=False)
+    if looking_at is None:
+        st.caption("Give a photo on the page Identify, and come back to see it with your own.")
+        return
+    try:
+        photo = looking_at.read()
+    except PhotoError as error:
+        st.error(str(error))
+        return
+    genus = predictions.predict(opened, looking_at).genus
+    whose = {"upload": "your photo", "test": "a test photo", "drawing": "a drawing of ours"}[looking_at.origin]
+    st.caption(f"Grad-CAM (Selvaraju et al. 2017) at the last stage, on {whose}, for {genus}.")
+    side = opened.preprocessing.input_px
+    steps = five_steps(photo, genus, side, predictions.channels(opened, looking_at, genus))
+    with st.container(key="steps"):
+        for column, (number, step) in zip(st.columns(5), enumerate(steps, start=1), strict=True):
+            with column:
+                st.image(components.jpeg(step.picture), width="stretch", alt=f"Step {number}: {step.title}")
+                st.html(f'<p class="step"><b>{number}. {step.title}</b>{step.text}</p>')
+    if looking_at.origin == "drawing":
+        st.page_link(frame.pages()["identify"], label="See it with a photo of your own", icon=":material/upload:")
+
+
+def five_steps(photo: Image.Image, genus: str, input_px: int, found: "Channels") -> Sequence[Step]:
+    """The pictures from the photo to the heatmap; ``found`` is Grad-CAM taken apart."""
+    from mushroom.explain import overlays
+
+    maps = found.feature_map.clamp_min(0).numpy()
+    count, height, width = maps.shape
+    say = found.weights.numpy() * maps.mean((1, 2))
+    most, least = int(say.argmax()), int(say.argmin())
+    seen = photo.resize((input_px, input_px), Image.Resampling.BICUBIC)
+    shown = seen.resize((STEP_PX, STEP_PX), Image.Resampling.BICUBIC)
+    heatmap = found.heatmap.numpy()
+    return [
+        Step("What it sees", f"The photo becomes a square of {input_px} × {input_px} points.", shown),
+        Step(
+            "Patterns",
+            f"Stage by stage it looks for patterns: {count:,} of them in the end, each on a grid of {width} × "
+            f"{height}. This one, number {most + 1}, speaks most for {genus} here.",
+            _cells(maps[most]),
+        ),
+        Step(
+            "For and against",
+            f"Each pattern has a weight: how much the score of {genus} would rise if it were stronger. This one, "
+            f"number {least + 1}, counts most against it.",
+            _cells(maps[least]),
+        ),
+        Step(
+            "Added up",
+            "All patterns times their weights, place by place. What speaks against is cut off, and the highest place "
+            "becomes 1.",
+            _cells(heatmap),
+        ),
+        Step(
+            "Laid over the photo",
+            "Enlarged and coloured. It shows where the patterns are, not why they matter: look at several layers.",
+            overlays.overlay(shown, heatmap),
+        ),
+    ]
+
+
+def _cells(values: np.ndarray) -> Image.Image:
+    """A small map (h, w) as coloured cells, its highest value the hottest colour."""
+    from mushroom.explain import overlays
+
+    levels = np.round(255 * values / max(float(values.max()), 1e-12)).astype(np.uint8)
+    coloured = Image.fromarray(overlays.colour_table(overlays.DEFAULT_COLOURS)[levels])
+    return coloured.resize((STEP_PX, STEP_PX), Image.Resampling.NEAREST)
+
+
+# --- The genera, the data, the card -------------------------------------------------------------------------
+
+
+def _genera() -> None:
+    st.subheader("The nine genera", anchor=False)
+    for genus in NINE:
+        with st.expander(f"{genus.name}: {genus.description}"):
+            st.markdown("\n".join(f"- {mark}" for mark in genus.field_marks))
+            st.markdown("**Look-alikes**\n" + "\n".join(f"- {other}" for other in genus.look_alikes))
+            st.caption("Sources: " + " · ".join(genus.sources))
+
+
+def _limits() -> None:
+    st.subheader("The data and its limits", anchor=False)
+    st.markdown(
+        "- The photos were gathered from public repositories, mostly of students' projects. They are not shipped with "
+        "this program; what the network learned from them is.\n"
+        "- They come from few sources, and training and test photos share them. A photo from a stranger's phone is "
+        "harder than the report's numbers say.\n"
+        "- Some genera have hundreds of photos, others a handful. The report says how many, genus by genus.\n"
+        "- Near-duplicates are kept in the same split, so that no test photo is nearly a training photo.\n"
+        "- Your photos stay in this session's memory. They are not stored, logged or used for training."
+    )
+    st.page_link(frame.pages()["report"], label="Open the report", icon=":material/insights:")
+
+
+def _card(folder: Path) -> None:
+    if card := records.model_card(folder):
+        with st.expander(f"Model card of {folder.name}"):
+            # The card's own title would be the page's second.
+            st.markdown(card.replace("\n## ", "\n##### ").replace("\n### ", "\n###### ").replace("# ", "#### ", 1))

@@ -1,0 +1,98 @@
+"""What the network says about a subject, remembered: predictions, explanations, covered photos.
+
+Everything is kept by the photo's hash, the weights, the genus and the method, in bounded caches that all
+sessions share. They hold numbers about a photo, never the photo.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import streamlit as st
+from PIL import Image
+
+from mushroom.app import frame
+from mushroom.app.subject import Subject
+
+if TYPE_CHECKING:
+    from mushroom.classifier import Classifier, Explanation, Prediction
+    from mushroom.explain.gradcam import Channels
+
+EXPLANATIONS_KEPT = 128
+PREDICTIONS_KEPT = 2048
+CHANNELS_KEPT = 16
+
+
+def predict(classifier: "Classifier", subject: Subject) -> "Prediction":
+    """The network's answer for the photo."""
+    return _predict(_weights(classifier), subject.sha256, classifier, subject.read)
+
+
+def explain(
+    classifier: "Classifier", subject: Subject, genus: str | None, against: str | None, method: str
+) -> "Explanation":
+    """Heatmaps of all layers: for ``genus`` (None: the predicted one), ``against`` another where the method asks."""
+    return _explain(_weights(classifier), subject.sha256, genus, against, method, classifier, subject.read)
+
+
+def cover(
+    classifier: "Classifier", subject: Subject, name: str, mask: Callable[[Image.Image], np.ndarray]
+) -> "Prediction":
+    """The answer for the photo with a part blurred: ``mask`` gives it, and ``name`` tells it from other parts."""
+    return _cover(_weights(classifier), subject.sha256, name, classifier, subject.read, mask)
+
+
+def channels(classifier: "Classifier", subject: Subject, genus: str) -> "Channels":
+    """Grad-CAM for ``genus`` at the last stage, taken apart."""
+    return _channels(_weights(classifier), subject.sha256, genus, classifier, subject.read)
+
+
+def _weights(classifier: "Classifier") -> str:
+    return f"{classifier.folder.name}:{classifier.weights_sha256}"
+
+
+@st.cache_data(max_entries=PREDICTIONS_KEPT, show_spinner=False)
+def _predict(weights: str, sha256: str, _classifier: "Classifier", _read: Callable[[], Image.Image]) -> "Prediction":
+    return frame.in_turn(lambda: _classifier.predict([_read()])[0])
+
+
+@st.cache_data(max_entries=EXPLANATIONS_KEPT, show_spinner=False)
+def _explain(
+    weights: str,
+    sha256: str,
+    genus: str | None,
+    against: str | None,
+    method: str,
+    _classifier: "Classifier",
+    _read: Callable[[], Image.Image],
+) -> "Explanation":
+    from mushroom.explain.gradcam import METHODS
+
+    # Masked scores take a forward pass for each channel of each layer.
+    layers = "stages" if METHODS[method].needs == "masked scores" else "all"
+    return frame.in_turn(
+        lambda: _classifier.explain(_read(), genus=genus, against=against, method=method, layers=layers)
+    )
+
+
+@st.cache_data(max_entries=CHANNELS_KEPT, show_spinner=False)
+def _channels(
+    weights: str, sha256: str, genus: str, _classifier: "Classifier", _read: Callable[[], Image.Image]
+) -> "Channels":
+    return frame.in_turn(lambda: _classifier.channels(_read(), genus))
+
+
+@st.cache_data(max_entries=PREDICTIONS_KEPT, show_spinner=False)
+def _cover(
+    weights: str,
+    sha256: str,
+    name: str,
+    _classifier: "Classifier",
+    _read: Callable[[], Image.Image],
+    _mask: Callable[[Image.Image], np.ndarray],
+) -> "Prediction":
+    def covered() -> "Prediction":
+        photo = _read()
+        return _classifier.cover(photo, _mask(photo))
+
+    return frame.in_turn(covered)

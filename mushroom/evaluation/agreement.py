@@ -1,0 +1,134 @@
+"""How alike two heatmaps are, and how far two networks agree: on the genus, and on where they look."""
+
+import itertools
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import spearmanr
+from tqdm import tqdm
+
+from mushroom.checkpoint import AGREEMENT_FILE, PREDICTIONS_FILE
+from mushroom.classifier import Classifier
+from mushroom.dataset import Prepared
+from mushroom.errors import CheckpointError
+from mushroom.evaluation.metrics import KNOWN, accuracy_difference, bootstrap_interval, macro_f1, read_predictions
+from mushroom.explain.overlays import upsample
+from mushroom.genera import GENERA
+from mushroom.model import write_text
+from mushroom.photos import read_photo_file
+
+GRID_PX = 64
+"""Heatmaps of different sizes are compared on a grid of this many points squared."""
+
+HOTTEST_SHARE = 0.2
+"""The hottest part of a heatmap is this share of the photo."""
+
+SAMPLE = 96
+SEED = 0
+
+
+def on_grid(heatmap: np.ndarray) -> np.ndarray:
+    """A heatmap of any size, in [0, 1], on the grid: (GRID_PX, GRID_PX)."""
+    return upsample(heatmap, (GRID_PX, GRID_PX))
+
+
+def overlap(one: np.ndarray, other: np.ndarray) -> float:
+    """Shared part of the two heatmaps' hottest places: intersection over union, 0 to 1.
+
+    The heatmaps, (GRID_PX, GRID_PX), each give as many places: ``HOTTEST_SHARE`` of all.
+    """
+    count = round(HOTTEST_SHARE * one.size)
+    hottest = [set(np.argsort(heatmap, axis=None, kind="stable")[-count:].tolist()) for heatmap in (one, other)]
+    return len(hottest[0] & hottest[1]) / len(hottest[0] | hottest[1])
+
+
+def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Spearman's rank correlation of two heatmaps of the same size, -1 to 1; ties share their mean rank.
+
+    Not a number where one of them is the same everywhere: it ranks nothing.
+    """
+    if one.min() == one.max() or other.min() == other.max():
+        return float("nan")
+    return float(spearmanr(one.ravel(), other.ravel()).statistic)
+
+
+def measure_agreement(folders: Sequence[Path], prepared: Prepared) -> dict[str, Any]:
+    """For each two of the checkpoint folders, on the test split: how often both name the same genus, how much better
+    the first one is, and the mean rank correlation of their heatmaps.
+
+    Heatmaps are Grad-CAM for the true genus in each network's own deepest layer, over a seeded sample; photos where
+    one of the two is empty are left out, and their number is given. Raises CheckpointError for a checkpoint that
+    was not evaluated on these photos.
+    """
+    test = prepared.manifest[prepared.manifest.split == "test"]
+    sample = test.sample(min(SAMPLE, len(test)), random_state=SEED).sort_values("photo").to_dict("records")
+    truth = np.array([GENERA.index(genus) for genus in test.genus])
+    named, looked, weights = {}, {}, {}
+    for folder in folders:
+        named[folder.name] = _named_genera(folder, test.photo.tolist())
+        classifier = Classifier.load(folder)
+        weights[folder.name] = classifier.weights_sha256
+        layer = classifier.default_layer.name
+        looked[folder.name] = [
+            on_grid(classifier.explain(read_photo_file(prepared.photo_path(row)), row["genus"]).heatmaps[layer])
+            for row in tqdm(sample, desc=folder.name, unit="photo")
+        ]
+    return {
+        "data_fingerprint": prepared.fingerprint,
+        "pairs": [
+            {
+                "models": [one, other],
+                "weights": [weights[one], weights[other]],
+                "same_genus": float((named[one] == named[other]).mean()),
+                "photos": len(test),
+                **_better(truth, named[one], named[other]),
+                **_look_alike(looked[one], looked[other]),
+            }
+            for one, other in itertools.combinations(named, 2)
+        ],
+    }
+
+
+def write_agreement(folder: Path, found: dict[str, Any]) -> None:
+    """Keep what was found beside the checkpoint folders."""
+    write_text(folder / AGREEMENT_FILE, json.dumps(found, indent=1) + "\n")
+
+
+def _better(truth: np.ndarray, one: np.ndarray, other: np.ndarray) -> dict[str, Any]:
+    """How much higher accuracy and macro-F1 of the first are, with 95 % intervals over the same photos drawn anew."""
+
+    def f1(truth: np.ndarray, one: np.ndarray, other: np.ndarray) -> float:
+        return macro_f1(truth, one) - macro_f1(truth, other)
+
+    columns = (truth, one, other)
+    difference, interval = accuracy_difference(one == truth, other == truth)
+    return {
+        "accuracy_difference": difference,
+        "accuracy_difference_interval": interval,
+        "macro_f1_difference": f1(*columns),
+        "macro_f1_difference_interval": bootstrap_interval(f1, *columns),
+    }
+
+
+def _look_alike(one: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> dict[str, Any]:
+    pairs = list(zip(one, other, strict=True))
+    correlations = np.array([rank_correlation(*pair) for pair in pairs])
+    both = np.isfinite(correlations)
+    return {
+        "rank_correlation": float(correlations[both].mean()),
+        "overlap": float(np.mean([overlap(*pair) for pair, kept in zip(pairs, both, strict=True) if kept])),
+        "sample": int(both.sum()),
+        "empty": int((~both).sum()),
+    }
+
+
+def _named_genera(folder: Path, photos: Sequence[str]) -> np.ndarray:
+    """Class indices that the checkpoint's predictions.csv gives the photos."""
+    path = folder / PREDICTIONS_FILE
+    known = read_predictions(path).where(KNOWN, "test") if path.exists() else None
+    if known is None or known.photo.tolist() != list(photos):
+        raise CheckpointError(f"{folder} was not evaluated on these photos: run train.py evaluate first.")
+    return known.logits.argmax(axis=1)

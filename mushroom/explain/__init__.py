@@ -1,0 +1,1 @@
+"""What it looked at: heatmaps, and whether they may be believed."""

@@ -1,0 +1,88 @@
+"""Figures say what the numbers say, in plotly and in words."""
+
+import pytest
+
+from mushroom.app import figures
+from mushroom.genera import GENERA, GENUS_BY_NAME, NINE
+
+EVEN = dict.fromkeys(GENERA, 0.05)
+SURE = EVEN | {"Russula": 0.6}
+BINS = [
+    {"lower": 0.5, "upper": 0.6, "confidence": 0.55, "accuracy": 0.5, "count": 10},
+    {"lower": 0.9, "upper": 1.0, "confidence": 0.95, "accuracy": 0.97, "count": 90},
+]
+HISTORY = [
+    {"epoch": "1", "phase": "head", "train_loss": "1", "validation_loss": "2", "train_accuracy": "0.5",
+     "validation_accuracy": "0.6"},
+    {"epoch": "2", "phase": "fine-tuning", "train_loss": "0.5", "validation_loss": "1", "train_accuracy": "0.8",
+     "validation_accuracy": "0.9"},
+]  # fmt: skip
+ROWS = [
+    {"method": "gradcam", "layer": "one", "insertion": 0.8, "deletion": 0.3, "randomisation_correlation": 0.1},
+    {"method": "eigencam", "layer": "one", "insertion": 0.7, "deletion": 0.6, "randomisation_correlation": 1.0},
+]
+TITLES = {"gradcam": "Grad-CAM", "eigencam": "Eigen-CAM"}
+
+
+def test_bars_are_sorted_with_the_predicted_genus_on_top_and_highlighted() -> None:
+    bars = figures.genus_bars(SURE, shown="Amanita").data[0]
+    assert bars.y[-1] == "Russula"
+    assert list(bars.x) == sorted(bars.x)
+    assert bars.marker.color[-1] == figures.ACCENT
+    assert set(bars.marker.color[:-1]) == {figures.QUIET}
+    assert bars.marker.line.width[bars.y.index("Amanita")] > 0
+    assert bars.marker.line.width[-1] == 0
+
+
+def test_before_and_after_stand_side_by_side_for_every_genus() -> None:
+    after, before = figures.bars_before_after(SURE, EVEN).data
+    assert list(after.y) == list(before.y)
+    assert max(before.x) == pytest.approx(60)
+    assert max(after.x) == pytest.approx(5)
+
+
+def test_the_confusion_matrix_colours_shares_and_names_each_cell() -> None:
+    confusion = [[0] * 9 for _ in range(9)]
+    confusion[1][1], confusion[1][2] = 30, 10
+    heat, clicks = figures.confusion_matrix(confusion).data
+    assert heat.z[1][1] == pytest.approx(0.75)
+    assert clicks.text[9 + 2] == "10"
+    assert tuple(clicks.customdata[9 + 2]) == ("Amanita", "Boletus")
+    assert "30 of 40 photos" in figures.describe_confusion(confusion)
+    assert "Amanita taken for Boletus (10)" in figures.describe_confusion(confusion)
+
+
+def test_reliability_is_told_by_its_fullest_bin() -> None:
+    assert len(figures.reliability(BINS, BINS).data) == 3
+    assert "90 photos" in figures.describe_reliability(BINS, BINS)
+
+
+def test_training_curves_mark_the_phases() -> None:
+    figure = figures.training_curves(HISTORY)
+    assert [note.text for note in figure.layout.annotations] == ["head", "fine-tuning"]
+    assert "fine-tuning from epoch 2" in figures.describe_training(HISTORY)
+    assert "90.0%, in epoch 2" in figures.describe_training(HISTORY)
+
+
+def test_photos_are_stacked_by_split() -> None:
+    counts = {"train": dict.fromkeys(GENERA, 3), "test": dict.fromkeys(GENERA, 1)}
+    assert len(figures.photos_per_genus(counts).data) == 3
+    assert "Amanita 4" in figures.describe_photos(counts)
+
+
+def test_heatmaps_that_do_not_depend_on_the_head_are_crossed_out() -> None:
+    heat, told = figures.faithfulness(ROWS, TITLES, changed_below=0.5).data
+    assert heat.z[0][0] == pytest.approx(0.5)
+    assert list(told.text) == ["0.50", "0.10 ✕"]
+    assert "Grad-CAM at one" in figures.describe_faithfulness(ROWS, TITLES)
+
+
+def test_every_genus_is_told_with_marks_look_alikes_sources_and_its_own_colour() -> None:
+    assert tuple(GENUS_BY_NAME) == GENERA
+    assert len({genus.colour for genus in NINE}) == 9
+    for genus in NINE:
+        assert len(genus.field_marks) >= 3
+        assert len(genus.look_alikes) >= 2
+        assert all(source.startswith("[") for source in genus.sources)
+        told = " ".join((genus.description, *genus.field_marks, *genus.look_alikes)).lower()
+        assert not any(word in told for word in ("edible", "delicious", "tasty", "culinary", "safe to"))

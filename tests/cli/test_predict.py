@@ -1,0 +1,215 @@
+"""The whole road by command line: prepare, train, evaluate, predict; and the notebook's recipe."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from painted import PAINTED, paint_photos
+
+import train as train_command
+from mushroom.__main__ import main as mushroom_command
+from mushroom.classifier import Classifier
+from mushroom.genera import GENERA
+from mushroom.photos import read_photo_file
+
+FEW = tuple(PAINTED)
+
+
+def link_some(source: Path, goal: Path, count: int) -> None:
+    goal.mkdir(parents=True)
+    for path in sorted(path for path in source.rglob("*.jpg"))[:count]:
+        (goal / path.name).symlink_to(path)
+
+
+@pytest.fixture(scope="module")
+def small_set(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """Twelve photos of each of four genera and some background: real ones where they are, painted ones elsewhere."""
+    root = tmp_path_factory.mktemp("data")
+    try:
+        real: Path | None = request.getfixturevalue("mushroom_data")
+    except pytest.skip.Exception:
+        real = None
+    for genus in FEW:
+        if real:
+            link_some(real / genus, root / "photos" / genus, 12)
+        else:
+            paint_photos(root / "photos" / genus, PAINTED[genus], 12)
+    if real and (real.parent / "not_fungi").is_dir():
+        link_some(real.parent / "not_fungi", root / "not_fungi", 12)
+    else:
+        paint_photos(root / "not_fungi", (40, 60, 200), 12)
+    return root
+
+
+@pytest.fixture(scope="module")
+def prepared(small_set: Path) -> Path:
+    out = small_set / "prepared"
+    command = ["prepare", str(small_set / "photos"), "--out", str(out), "--background", str(small_set / "not_fungi")]
+    assert train_command.main(command) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def checkpoint(small_set: Path, prepared: Path) -> Path:
+    out = small_set / "checkpoint"
+    command = ["train", str(prepared), "--out", str(out), "--backbone", "mobilenetv3_small_050"]
+    assert train_command.main([*command, "--random-backbone", "--epochs", "2", "1", "--workers", "0"]) == 0
+    return out
+
+
+def test_prepare_writes_a_manifest_and_a_figure(prepared: Path) -> None:
+    with (prepared / "manifest.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["genus"] for row in rows} == set(FEW)
+    assert {row["split"] for row in rows} == {"train", "validation", "test"}
+    assert "Amanita" in (prepared / "photos_per_genus.html").read_text(encoding="utf-8")
+
+
+def test_train_leaves_a_whole_checkpoint_folder(checkpoint: Path) -> None:
+    expected = {"model.safetensors", "config.json", "history.csv", "predictions.csv", "report.json", "README.md"}
+    assert expected <= {path.name for path in checkpoint.iterdir()}
+    config = json.loads((checkpoint / "config.json").read_text())
+    assert config["genera"] == list(GENERA)
+    assert config["unknown_threshold"] is not None
+    assert config["recipe"]["command"].startswith("python train.py")
+
+
+def test_a_run_that_is_resumed_at_its_end_moves_its_head_once_and_as_far_as_asked(
+    checkpoint: Path, prepared: Path
+) -> None:
+    moved = (checkpoint / "model.safetensors").read_bytes()
+    trained = (checkpoint / "training" / "trained" / "model.safetensors").read_bytes()
+    assert moved != trained
+    command = ["train", str(prepared), "--out", str(checkpoint), "--backbone", "mobilenetv3_small_050"]
+    again = [*command, "--random-backbone", "--epochs", "2", "1", "--workers", "0", "--resume"]
+    assert train_command.main([*again, "--set", "alike=0"]) == 0
+    assert (checkpoint / "model.safetensors").read_bytes() == trained
+    assert train_command.main(again) == 0
+    assert (checkpoint / "model.safetensors").read_bytes() == moved
+
+
+def test_a_genus_may_be_learned_from_photos_that_were_only_named(
+    prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more, names, out = tmp_path / "more", tmp_path / "named.csv", tmp_path / "out"
+    paint_photos(more, (250, 120, 220), 16)
+    files = sorted(path.name for path in more.iterdir())
+    names.write_text("photo,genus\n" + "".join(f"{name},Hygrocybe\n" for name in files[:12]))
+    command = ["train", str(prepared), "--out", str(out), "--backbone", "mobilenetv3_small_050", "--random-backbone"]
+    command += ["--epochs", "12", "0", "--batch", "4", "--workers", "0"]
+    assert train_command.main([*command, "--unlabelled", str(more)]) == 1
+    assert "nothing to teach" in capsys.readouterr().err
+    assert train_command.main([*command, "--names", str(names)]) == 1
+    assert "name their folder" in capsys.readouterr().err
+    assert train_command.main([*command, "--unlabelled", str(more), "--names", str(names)]) == 0
+    assert json.loads((out / "config.json").read_text())["recipe"]["names"] == "named.csv"
+    assert "`named.csv`: some of those names are wrong" in (out / "README.md").read_text(encoding="utf-8")
+    classifier = Classifier.load(out)
+    likely = [classifier.predict([read_photo_file(more / name)])[0].probabilities["Hygrocybe"] for name in files[12:]]
+    assert min(likely) > 1 / len(GENERA)
+
+
+def test_evaluate_reproduces_the_report_to_the_last_digit(
+    checkpoint: Path, prepared: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (checkpoint / "report.json").read_text()
+    assert train_command.main(["evaluate", str(checkpoint), str(prepared)]) == 0
+    assert (checkpoint / "report.json").read_text() == before
+    assert "rows true, columns predicted" in capsys.readouterr().out
+
+
+def test_the_report_is_computed_from_predictions_csv_alone(checkpoint: Path) -> None:
+    from mushroom.evaluation.metrics import build_report, read_predictions
+
+    computed = json.loads(json.dumps(build_report(read_predictions(checkpoint / "predictions.csv"))))
+    report = json.loads((checkpoint / "report.json").read_text())
+    assert {key: report[key] for key in computed} == computed
+
+
+def test_predict_prints_a_line_a_photo_and_goes_on_after_a_bad_one(
+    checkpoint: Path, small_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"not a photo")
+    folder = small_set / "photos" / "Amanita"
+    command = ["predict", str(bad), str(folder), "--json", "--checkpoint", str(checkpoint)]
+    assert mushroom_command(command) == 1
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(lines) == 13
+    assert set(lines[0]) == {"photo", "error"}
+    for line in lines[1:]:
+        assert line["genus"] in GENERA
+        assert list(line["probabilities"]) == list(GENERA)
+        assert sum(line["probabilities"].values()) == pytest.approx(1)
+        assert line["confidence"] == max(line["probabilities"].values())
+        assert isinstance(line["unknown"], bool)
+        assert isinstance(line["unknown_score"], float)
+
+
+def test_predict_writes_a_table_of_a_folder(checkpoint: Path, small_set: Path, tmp_path: Path) -> None:
+    out = tmp_path / "table.csv"
+    folder = small_set / "photos" / "Boletus"
+    assert mushroom_command(["predict", str(folder), "--csv", str(out), "--checkpoint", str(checkpoint)]) == 0
+    with out.open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 12
+    assert float(rows[0]["confidence"]) == pytest.approx(max(float(rows[0][genus]) for genus in GENERA))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["predict", "nowhere.jpg", "--json", "--checkpoint", "nowhere"],
+        ["predict", "{empty}", "--json"],
+    ],
+)
+def test_predict_without_photos_or_checkpoint_ends_with_a_sentence(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert mushroom_command([part.format(empty=tmp_path) for part in command]) == 2
+    assert capsys.readouterr().err.strip().endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("command", "sentence"),
+    [
+        (["prepare", "nowhere", "--out", "{out}"], "no folder"),
+        (["train", "nowhere", "--out", "{out}"], "not written by prepare"),
+        (["train", "{prepared}", "--out", "{out}", "--backbone", "no_such_net"], "no backbone named"),
+        (["train", "{prepared}", "--out", "{out}", "--epochs", "1"], "takes 2 numbers"),
+        (["train", "{prepared}", "--out", "{out}", "--backbone-weights", "nowhere"], "no weights file"),
+        (["evaluate", "nowhere", "{prepared}"], "no checkpoint folder"),
+    ],
+)
+def test_a_command_that_can_not_work_ends_with_one_sentence(
+    command: list[str], sentence: str, prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert train_command.main([part.format(out=out, prepared=prepared) for part in command]) == 1
+    message = capsys.readouterr().err.strip()
+    assert sentence in message
+    assert "Traceback" not in message
+    assert not out.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backbone", ["resnet50", "convnext_base"])
+def test_the_notebooks_recipe_runs_both_phases_and_predict_takes_its_checkpoint(
+    backbone: str, small_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for genus in FEW[:2]:
+        goal = tmp_path / "photos" / genus
+        goal.mkdir(parents=True)
+        for path in sorted((small_set / "photos" / genus).iterdir())[:4]:
+            (goal / path.name).symlink_to(path.resolve())
+    prepared, out = tmp_path / "prepared", tmp_path / backbone
+    assert train_command.main(["prepare", str(tmp_path / "photos"), "--out", str(prepared)]) == 0
+    command = ["train", str(prepared), "--out", str(out), "--recipe", "notebook", "--backbone", backbone]
+    assert train_command.main([*command, "--random-backbone", "--epochs", "2", "1", "--workers", "0"]) == 0
+    with (out / "history.csv").open() as file:
+        assert [row["phase"] for row in csv.DictReader(file)] == ["cross-entropy", "cross-entropy", "weighted"]
+    capsys.readouterr()
+    photo = next((tmp_path / "photos" / "Amanita").iterdir())
+    assert mushroom_command(["predict", str(photo), "--json", "--checkpoint", str(out)]) == 0
+    assert json.loads(capsys.readouterr().out)["genus"] in GENERA

@@ -1,0 +1,136 @@
+"""How far networks agree, how long a photo takes, and what the pages make of both."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from painted import PAINTED, paint_photos
+
+from mushroom.app import records
+from mushroom.dataset import Prepared, load_prepared, prepare
+from mushroom.errors import CheckpointError
+from mushroom.evaluation.agreement import (
+    GRID_PX,
+    measure_agreement,
+    on_grid,
+    overlap,
+    rank_correlation,
+    write_agreement,
+)
+from mushroom.evaluation.report import LATENCY_REPEATS, evaluate
+from mushroom.model import ModelConfig, build_model, save_checkpoint
+
+CONFIG = ModelConfig(name="small", backbone="mobilenetv3_small_050", input_px=64, head_dropouts=(0.1,))
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    root = tmp_path_factory.mktemp("agreement")
+    for genus, colour in PAINTED.items():
+        paint_photos(root / "photos" / genus, colour, 12)
+    prepare(str(root / "photos"), root / "prepared", progress=False)
+    return load_prepared(root / "prepared")
+
+
+@pytest.fixture(scope="module")
+def models(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three evaluated checkpoints: two of the same weights, one of others."""
+    folder = tmp_path_factory.mktemp("models")
+    for name, seed in (("one", 0), ("other", 1)):
+        torch.manual_seed(seed)
+        save_checkpoint(folder / name, build_model(CONFIG), CONFIG)
+        evaluate(folder / name, prepared)
+    shutil.copytree(folder / "one", folder / "same")
+    return folder
+
+
+def test_equal_heatmaps_agree_wholly_and_opposite_ones_not_at_all() -> None:
+    slope = on_grid(np.linspace(0, 1, 49, dtype=np.float32).reshape(7, 7))
+    assert slope.shape == (GRID_PX, GRID_PX)
+    assert (rank_correlation(slope, slope), overlap(slope, slope)) == (pytest.approx(1.0), 1.0)
+    assert rank_correlation(slope, 1 - slope) == pytest.approx(-1.0)
+    assert overlap(slope, 1 - slope) == 0.0
+    assert np.isnan(rank_correlation(slope, np.zeros_like(slope)))
+
+
+def test_networks_of_the_same_weights_agree_and_others_less(models: Path, prepared: Prepared) -> None:
+    found = measure_agreement([models / "one", models / "other", models / "same"], prepared)
+    pairs = {tuple(pair["models"]): pair for pair in found["pairs"]}
+    assert set(pairs) == {("one", "other"), ("one", "same"), ("other", "same")}
+    same = pairs["one", "same"]
+    assert (same["same_genus"], same["rank_correlation"], same["overlap"]) == (1.0, pytest.approx(1.0), 1.0)
+    assert (same["accuracy_difference"], same["macro_f1_difference_interval"]) == (0.0, [0.0, 0.0])
+    assert pairs["one", "other"]["rank_correlation"] < 0.99
+    assert same["sample"] + same["empty"] == same["photos"] == int((prepared.manifest.split == "test").sum())
+
+
+def test_a_difference_is_told_with_what_chance_would_make_of_it(models: Path, prepared: Prepared) -> None:
+    forth = measure_agreement([models / "one", models / "other"], prepared)["pairs"][0]
+    back = measure_agreement([models / "other", models / "one"], prepared)["pairs"][0]
+    for score in ("accuracy", "macro_f1"):
+        low, high = forth[f"{score}_difference_interval"]
+        assert low <= forth[f"{score}_difference"] <= high
+        assert back[f"{score}_difference"] == pytest.approx(-forth[f"{score}_difference"])
+    scores = [json.loads((models / name / "report.json").read_text())["splits"]["test"] for name in ("one", "other")]
+    assert forth["accuracy_difference"] == pytest.approx(scores[0]["accuracy"] - scores[1]["accuracy"])
+
+
+def test_the_pages_find_an_agreement_only_for_the_weights_it_was_measured_with(
+    models: Path, prepared: Prepared
+) -> None:
+    one, other = models / "one", models / "other"
+    assert records.agreement(one, other, ["a", "b"]) is None
+    found = measure_agreement([one, other], prepared)
+    write_agreement(models, found)
+    weights = found["pairs"][0]["weights"]
+    read = records.agreement(other, one, weights[::-1])
+    assert read is not None
+    assert read.same_genus == found["pairs"][0]["same_genus"]
+    assert records.agreement(one, other, ["changed", weights[1]]) is None
+
+
+def test_a_checkpoint_that_was_not_evaluated_on_these_photos_is_refused(
+    models: Path, prepared: Prepared, tmp_path: Path
+) -> None:
+    shutil.copytree(models / "one", tmp_path / "bare")
+    (tmp_path / "bare" / "predictions.csv").unlink()
+    with pytest.raises(CheckpointError, match="evaluate first"):
+        measure_agreement([models / "one", tmp_path / "bare"], prepared)
+
+
+def test_latency_is_kept_while_the_weights_are_the_same_and_evaluating_again_changes_nothing(
+    models: Path, prepared: Prepared
+) -> None:
+    report = evaluate(models / "same", prepared, latency=True)
+    latency = report["latency"]
+    assert 0 < latency["fastest_s"] <= latency["median_s"] <= latency["slowest_s"]
+    assert latency["repeats"] == LATENCY_REPEATS >= 50
+    before = (models / "same" / "report.json").read_bytes()
+    evaluate(models / "same", prepared)
+    assert (models / "same" / "report.json").read_bytes() == before
+
+
+def measured(accuracy: float, seconds: float, validation: float = 0.5) -> dict[str, object]:
+    splits = {"validation": {"accuracy": validation}, "test": {"accuracy": accuracy}}
+    return {"splits": splits, "latency": {"median_s": seconds}}
+
+
+def test_each_network_is_said_when_to_use_by_what_was_measured() -> None:
+    lines = records.when_to_use(
+        {"right": measured(0.97, 0.2, 0.9), "fast": measured(0.8, 0.05), "middling": measured(0.98, 0.3), "bare": {}}
+    )
+    assert lines["right"].startswith("The most often right")
+    assert "97 %" in lines["right"] or "97%" in lines["right"]
+    assert lines["fast"].startswith("The fastest")
+    assert "0.05 s" in lines["fast"]
+    assert lines["middling"].startswith("For a second opinion")
+    assert lines["bare"] == ""
+    assert records.when_to_use({"alone": measured(0.97, 0.2)}) == {"alone": ""}
+
+
+def test_a_damaged_report_costs_its_line_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_text("{")
+    assert records.when_to_use({"a": records.report(tmp_path), "b": json.loads("{}")}) == {"a": "", "b": ""}

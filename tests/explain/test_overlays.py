@@ -1,0 +1,121 @@
+"""Pictures of heatmaps: nothing shifts, colours mean what they say, the photo stays the photo."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.nn import functional
+
+from mushroom.explain.overlays import (
+    COLOUR_MAPS,
+    DEFAULT_COLOURS,
+    NOTEBOOK_COLOURS,
+    NOTEBOOK_OPACITY,
+    colour_table,
+    css_colours,
+    film_strip,
+    overlay,
+    upsample,
+)
+
+
+def centre_of_mass(values: np.ndarray) -> tuple[float, float]:
+    rows, columns = np.indices(values.shape) + 0.5
+    return float((rows * values).sum() / values.sum()), float((columns * values).sum() / values.sum())
+
+
+def one_hot_cell(row: int, column: int, height: int = 5, width: int = 7) -> np.ndarray:
+    heatmap = np.zeros((height, width), np.float32)
+    heatmap[row, column] = 1
+    return heatmap
+
+
+@pytest.mark.parametrize(("row", "column"), [(1, 1), (2, 3), (3, 5)])
+@pytest.mark.parametrize("scale", [32, 33])
+def test_a_hot_cell_stays_over_the_area_it_covers(row: int, column: int, scale: int) -> None:
+    enlarged = upsample(one_hot_cell(row, column), (7 * scale, 5 * scale))
+    assert enlarged.shape == (5 * scale, 7 * scale)
+    # Half a cell would be 16 pixels.
+    assert centre_of_mass(enlarged) == pytest.approx(((row + 0.5) * scale, (column + 0.5) * scale), abs=0.05)
+
+
+def test_a_symmetric_map_stays_symmetric() -> None:
+    heatmap = np.array([[0.0, 1.0, 0.0], [0.5, 0.2, 0.5], [0.0, 1.0, 0.0]], np.float32)
+    enlarged = upsample(heatmap, (301, 299))
+    np.testing.assert_allclose(enlarged, enlarged[::-1], atol=1e-5)
+    np.testing.assert_allclose(enlarged, enlarged[:, ::-1], atol=1e-5)
+
+
+def test_pages_and_measurements_upsample_alike() -> None:
+    heatmap = np.random.default_rng(0).random((7, 9), np.float32)
+    expected = functional.interpolate(
+        torch.from_numpy(heatmap)[None, None], (224, 300), mode="bilinear", align_corners=False
+    )[0, 0]
+    np.testing.assert_allclose(upsample(heatmap, (300, 224)), expected, atol=1e-4)
+
+
+def test_the_even_colours_grow_evenly_lighter_and_are_the_default() -> None:
+    assert DEFAULT_COLOURS == "even"
+    steps = np.diff(lightness(colour_table("even"))[::16])
+    # Next to black CIE lightness itself is a straight line, not what the eye sees: the first step is let off.
+    assert (steps > 0).all()
+    assert steps[1:].max() < 1.5 * steps[1:].min()
+    assert (np.diff(lightness(colour_table("jet"))[::16]) < 0).any()
+
+
+def lightness(colours: np.ndarray) -> np.ndarray:
+    """CIE lightness, 0 to 100, of sRGB colours uint8 (n, 3)."""
+    values = colours / 255
+    linear = np.where(values > 0.04045, ((values + 0.055) / 1.055) ** 2.4, values / 12.92)
+    luminance = linear @ [0.2126, 0.7152, 0.0722]
+    return np.where(luminance > 0.008856, 116 * np.cbrt(luminance) - 16, 903.3 * luminance)
+
+
+def test_jet_runs_from_blue_to_red() -> None:
+    table = colour_table(NOTEBOOK_COLOURS).astype(int)
+    assert table[0, 2] > table[0, 0]
+    assert table[-1, 0] > table[-1, 2]
+
+
+def test_the_notebooks_look_is_thirty_percent_jet_over_the_photo() -> None:
+    photo = Image.new("RGB", (40, 30), (100, 150, 200))
+    picture = np.asarray(overlay(photo, np.ones((3, 4)), NOTEBOOK_OPACITY, NOTEBOOK_COLOURS))
+    expected = 0.7 * np.array([100, 150, 200]) + 0.3 * colour_table("jet")[255]
+    np.testing.assert_allclose(picture, np.broadcast_to(expected, picture.shape), atol=1)
+
+
+def test_without_opacity_the_photo_is_unchanged() -> None:
+    photo = Image.fromarray(np.random.default_rng(1).integers(0, 256, (20, 30, 3), np.uint8))
+    assert overlay(photo, np.ones((2, 2)), opacity=0).tobytes() == photo.tobytes()
+
+
+@pytest.mark.parametrize("arguments", [{"opacity": 1.5}, {"opacity": -0.1}, {"colours": "rainbow"}])
+def test_a_wrong_opacity_or_colour_map_is_refused_in_a_sentence(arguments: dict) -> None:
+    with pytest.raises(ValueError, match=r"opacity must be|There is no colour map"):
+        overlay(Image.new("RGB", (8, 8)), np.zeros((2, 2)), **arguments)
+
+
+def test_a_film_strip_has_a_frame_for_each_layer_in_order() -> None:
+    photo = Image.new("RGB", (400, 300), "black")
+    heatmaps = {f"layer{n}": np.full((4, 4), n / 8) for n in range(8)}
+    strip = film_strip(photo, heatmaps, opacity=1.0)
+    frames = [strip.getpixel((12 + 100 + 212 * (n % 6), 12 + 75 + (n // 6) * (150 + 26 + 12))) for n in range(8)]
+    expected = [tuple(int(v) for v in colour_table("even")[round(n / 8 * 255)]) for n in range(8)]
+    assert frames == expected
+
+
+def test_a_film_strip_of_long_names_keeps_to_its_frames() -> None:
+    photo = Image.new("RGB", (300, 400), "black")
+    names = [f"stages.2.blocks.{n}.conv_depthwise_with_a_long_name" for n in range(2)]
+    strip = film_strip(photo, dict.fromkeys(names, np.zeros((2, 2))))
+    columns = np.asarray(strip).min(axis=(0, 2))
+    assert columns[:12].min() == 255
+    assert columns[-12:].min() == 255
+
+
+@pytest.mark.parametrize("colours", COLOUR_MAPS)
+def test_css_colours_run_from_the_coldest_to_the_hottest(colours: str) -> None:
+    steps = css_colours(colours, 5)
+    ends = [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in colour_table(colours)[[0, 255]].tolist()]
+    assert [steps[0], steps[-1]] == ends
+    assert len(steps) == 5

@@ -1,0 +1,142 @@
+"""Ray spreads an archive over machines: a cluster of processes on this one, of which one is killed."""
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from app_server import REPOSITORY
+from painted import paint_photos
+
+from mushroom import ray_streaming
+from mushroom.__main__ import main as mushroom_command
+from mushroom.classifier import Classifier
+from mushroom.model import ModelConfig, build_model, save_checkpoint
+from mushroom.streaming import answer_line, answers, photo_files
+
+PHOTOS = 300
+PHOTOS_A_TASK = 6
+MEETING_PLACE = "MUSHROOM_TEST_MEETING_PLACE"
+
+# A dead node is noticed in seconds, where Ray would wait for half a minute.
+ATTENTIVE = {
+    "health_check_initial_delay_ms": 1000,
+    "health_check_period_ms": 500,
+    "health_check_timeout_ms": 1000,
+    "health_check_failure_threshold": 3,
+}
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("checkpoint") / "small"
+    config = ModelConfig(name="small", backbone="mobilenetv3_small_050", input_px=64)
+    save_checkpoint(folder, build_model(config), config)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("archive")
+    paint_photos(folder / "a", (200, 40, 40), PHOTOS - 1)
+    (folder / "a" / "not a photo.jpg").write_bytes(b"no")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """A head that does no work, to which tests add the machines that do."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    ray = pytest.importorskip("ray", reason="Ray is not installed (pip install 'ray[data]')")
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(
+        initialize_head=True,
+        head_node_args={"num_cpus": 0, "include_dashboard": False, "_system_config": ATTENTIVE},
+    )
+    ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+    yield cluster
+    ray.shutdown()
+    cluster.shutdown()
+
+
+class NotingAnswerer(ray_streaming.Answerer):
+    """Notes on each line which machine it is from, and begins when two machines are there."""
+
+    def __init__(self, checkpoint: str | None) -> None:
+        import ray
+
+        super().__init__(checkpoint)
+        self.machine = ray.get_runtime_context().get_node_id()
+        self.meeting_place = Path(os.environ[MEETING_PLACE])
+        (self.meeting_place / self.machine).touch()
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
+        while len(list(self.meeting_place.iterdir())) < 2:
+            threading.Event().wait(0.1)
+        told = super().__call__(batch)
+        return {"line": [json.dumps(json.loads(line) | {"machine": self.machine}) for line in told["line"]]}
+
+
+def assert_as_on_this_machine(lines: list[dict[str, Any]], archive: Path, checkpoint: Path) -> None:
+    """Every photo once, with the answer that this machine alone gives."""
+    classifier = Classifier.load(checkpoint)
+    alone = {
+        file: answer_line(file, answer, classifier.weights_sha256)
+        for file, answer in answers(classifier, photo_files(str(archive)))
+    }
+    assert sorted(line["photo"] for line in lines) == sorted(alone)
+    for line in lines:
+        expected = alone[line["photo"]]
+        assert {key: line.get(key) for key in ("genus", "error", "weights", "unknown")} == {
+            key: expected.get(key) for key in ("genus", "error", "weights", "unknown")
+        }
+        if "probabilities" in line:
+            assert line["probabilities"] == pytest.approx(expected["probabilities"], abs=1e-4)
+
+
+@pytest.mark.slow
+def test_a_machine_killed_in_mid_run_loses_nothing_and_repeats_nothing(
+    cluster: Any, archive: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(ray_streaming, "PHOTOS_A_TASK", PHOTOS_A_TASK)
+    monkeypatch.setattr(ray_streaming, "Answerer", NotingAnswerer)
+    monkeypatch.setenv(MEETING_PLACE, str(tmp_path))
+    # The machines must find this module, too.
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "tests")]))
+    machines = {machine.node_id: machine for machine in (cluster.add_node(num_cpus=1) for _ in range(2))}
+    lines: list[dict[str, Any]] = []
+    killed_after = 0
+    for line in ray_streaming.answered_lines(str(checkpoint), photo_files(str(archive))):
+        lines.append(line)
+        if not killed_after and {each["machine"] for each in lines} == set(machines):
+            cluster.remove_node(machines[line["machine"]], allow_graceful=False)
+            killed_after = len(lines)
+    assert 0 < killed_after < PHOTOS - 2 * PHOTOS_A_TASK
+    assert_as_on_this_machine(lines, archive, checkpoint)
+
+
+@pytest.mark.slow
+def test_the_command_takes_ray_as_its_engine(
+    cluster: Any, archive: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster.add_node(num_cpus=1)
+    command = ["predict", str(archive), "--engine", "ray", "--json", "--checkpoint", str(checkpoint)]
+    assert mushroom_command(command) == 1
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    assert_as_on_this_machine(lines, archive, checkpoint)
+
+
+def test_without_ray_a_sentence_says_how_to_get_it(
+    archive: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    command = ["predict", str(archive), "--engine", "ray", "--checkpoint", str(checkpoint)]
+    assert mushroom_command(command) == 2
+    assert "pip install" in capsys.readouterr().err
