@@ -1,11 +1,21 @@
-"""The nine genera: their order, colours, field marks, look-alikes and sources."""
+"""What is known of genera by their names: colours, field marks, look-alikes, common names and sources.
 
+A checkpoint may know any names, and nothing outside this file knows what a name means. Of a name that is not here
+``about`` tells no more than where to read of it.
+"""
+
+import colorsys
+from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import quote
 
 
 @dataclass(frozen=True)
 class Genus:
-    """What is told of a genus. ``colour`` is a CSS colour, ``sources`` are Markdown links, the rest sentences."""
+    """What is told of a genus. ``colour`` is a CSS colour, ``sources`` are Markdown links, the rest sentences.
+
+    ``description``, ``field_marks`` and ``look_alikes`` are empty for a name that nothing is known of.
+    """
 
     name: str
     colour: str
@@ -15,10 +25,12 @@ class Genus:
     sources: tuple[str, ...]
 
 
-def _sources(name: str) -> tuple[str, ...]:
+def links(name: str, rank: str = "genus") -> tuple[str, ...]:
+    """Markdown links to where a name, in any script, can be read of: Wikipedia and GBIF."""
+    written = quote(name, safe="")
     return (
-        f"[Wikipedia](https://en.wikipedia.org/wiki/{name})",
-        f"[GBIF](https://www.gbif.org/species/search?q={name}&rank=GENUS)",
+        f"[Wikipedia](https://en.wikipedia.org/wiki/{quote(name.replace(' ', '_'), safe='')})",
+        f"[GBIF](https://www.gbif.org/species/search?q={written}&rank={quote(rank.upper(), safe='')})",
     )
 
 
@@ -41,7 +53,7 @@ NINE: tuple[Genus, ...] = (
             "White dapperlings (*Lepiota*, *Leucoagaricus*): white spores; some are deadly.",
             "Poisonous *Entoloma* species: pink spores and no ring.",
         ),
-        _sources("Agaricus"),
+        links("Agaricus"),
     ),
     Genus(
         "Amanita",
@@ -59,7 +71,7 @@ NINE: tuple[Genus, ...] = (
             "Within the genus itself: the deadly death cap (*A. phalloides*) and destroying angel (*A. virosa*) stand "
             "beside relatives that only an expert tells from them.",
         ),
-        _sources("Amanita"),
+        links("Amanita"),
     ),
     Genus(
         "Boletus",
@@ -76,7 +88,7 @@ NINE: tuple[Genus, ...] = (
             "The devil's bolete (*Rubroboletus satanas*) and its kin: red pores, flesh that turns blue; poisonous.",
             "*Suillus*: a slimy cap, and often a ring.",
         ),
-        _sources("Boletus"),
+        links("Boletus"),
     ),
     Genus(
         "Cortinarius",
@@ -94,7 +106,7 @@ NINE: tuple[Genus, ...] = (
             "The funeral bell (*Galerina marginata*): smaller, on wood, ringed and deadly.",
             "Fibrecaps (*Inocybe*): dull brown spores, fibrous caps; many are poisonous.",
         ),
-        _sources("Cortinarius"),
+        links("Cortinarius"),
     ),
     Genus(
         "Entoloma",
@@ -111,7 +123,7 @@ NINE: tuple[Genus, ...] = (
             "Shields (*Pluteus*): pink spores too, but free gills, and on wood.",
             "*Agaricus*: pink gills when young, but with a ring and brown spores.",
         ),
-        _sources("Entoloma"),
+        links("Entoloma"),
     ),
     Genus(
         "Hygrocybe",
@@ -129,7 +141,7 @@ NINE: tuple[Genus, ...] = (
             "run far down the stem.",
             "Poisonous small *Entoloma* and *Inocybe* species in the same meadows.",
         ),
-        _sources("Hygrocybe"),
+        links("Hygrocybe"),
     ),
     Genus(
         "Lactarius",
@@ -146,7 +158,7 @@ NINE: tuple[Genus, ...] = (
             "The woolly milkcap (*L. torminosus*) and other acrid milkcaps of this genus upset the stomach.",
             "Clitocybes (*Clitocybe*): funnel-shaped and fibrous, without milk; some are poisonous.",
         ),
-        _sources("Lactarius"),
+        links("Lactarius"),
     ),
     Genus(
         "Russula",
@@ -164,7 +176,7 @@ NINE: tuple[Genus, ...] = (
             "the ground.",
             "The sickener (*R. emetica*) is in this genus and earns its name.",
         ),
-        _sources("Russula"),
+        links("Russula"),
     ),
     Genus(
         "Suillus",
@@ -181,11 +193,70 @@ NINE: tuple[Genus, ...] = (
             "The peppery bolete (*Chalciporus piperatus*): smaller, with rust-red pores.",
             "Slimy spike-caps (*Gomphidius*): gills, not pores.",
         ),
-        _sources("Suillus"),
+        links("Suillus"),
     ),
 )
 
 GENERA: tuple[str, ...] = tuple(genus.name for genus in NINE)
-"""Every vector of nine numbers in this project is in this order."""
+"""The names of the checkpoints that ship, in their order."""
 
 GENUS_BY_NAME = {genus.name: genus for genus in NINE}
+
+GOLDEN_ANGLE = 0.381966
+"""Of a full turn: hues that follow each other by it never come close, however many there are."""
+
+
+def about(name: str, rank: str = "genus") -> Genus:
+    """What is known of a name; of one that is not in this file only a colour and links."""
+    return GENUS_BY_NAME.get(name) or Genus(name, colours((name,))[name], "", (), (), links(name, rank))
+
+
+def colours(names: Sequence[str]) -> dict[str, str]:
+    """A CSS colour for each of any number of names: their own for those in this file, for others one that differs."""
+    unknown = [name for name in names if name not in GENUS_BY_NAME]
+    made = {name: _made_colour(position) for position, name in enumerate(unknown)}
+    return {name: made.get(name) or GENUS_BY_NAME[name].colour for name in names}
+
+
+def _made_colour(position: int) -> str:
+    """The colour at a position of an endless row: hues by the golden angle, three lightnesses in turn."""
+    lightness = (0.42, 0.62, 0.30)[position % 3]
+    red, green, blue = colorsys.hls_to_rgb((0.08 + GOLDEN_ANGLE * position) % 1, lightness, 0.55)
+    return f"#{round(255 * red):02X}{round(255 * green):02X}{round(255 * blue):02X}"
+
+
+# --- Common names -------------------------------------------------------------------------------------------
+
+_NAMES = {
+    "en": "mushrooms · amanitas · boletes · webcaps · pinkgills · waxcaps · milkcaps · brittlegills · slippery jacks",
+    "de": "Champignons · Wulstlinge · Dickröhrlinge · Schleierlinge · Rötlinge · Saftlinge · Milchlinge · Täublinge · "
+    "Schmierröhrlinge",
+    "fr": "agarics · amanites · bolets · cortinaires · entolomes · hygrocybes · lactaires · russules · bolets visqueux",
+    "es": "champiñones · amanitas · boletos · cortinarios · entolomas · higrocibes · lactarios · rúsulas · babosos",
+    "nl": "champignons · amanieten · boleten · gordijnzwammen · satijnzwammen · wasplaten · melkzwammen · russula's · "
+    "ringboleten",
+    "pl": "pieczarka · muchomor · borowik · zasłonak · dzwonkówka · wilgotnica · mleczaj · gołąbek · maślak",
+    "cs": "pečárka · muchomůrka · hřib · pavučinec · závojenka · voskovka · ryzec · holubinka · klouzek",
+    "da": "champignon · fluesvamp · rørhat · slørhat · rødblad · vokshat · mælkehat · skørhat · slimrørhat",
+    "sv": "champinjoner · flugsvampar · stensoppar · spindlingar · rödlingar · vaxskivlingar · riskor · kremlor · "
+    "slemsoppar",
+    "ru": "шампиньон · мухомор · боровик · паутинник · энтолома · гигроцибе · млечник · сыроежка · маслёнок",
+    "ja": "ハラタケ属 · テングタケ属 · ヤマドリタケ属 · フウセンタケ属 · イッポンシメジ属 · アカヤマタケ属 · "
+    "カラハツタケ属 · ベニタケ属 · ヌメリイグチ属",
+    "zh": "蘑菇属 · 鹅膏菌属 · 牛肝菌属 · 丝膜菌属 · 粉褶菌属 · 湿伞属 · 乳菇属 · 红菇属 · 乳牛肝菌属",
+}
+"""Common names by language (ISO 639-1), in the order of ``GENERA``, as the language writes them in a list."""
+
+COMMON_NAMES: dict[str, dict[str, str]] = {
+    language: dict(zip(GENERA, names.split(" · "), strict=True)) for language, names in _NAMES.items()
+}
+
+
+def common_name(name: str, language: str) -> str | None:
+    """What people call a genus in a language ("de", "de-AT", "pt-BR"); None where that is not in this file."""
+    return COMMON_NAMES.get(language.replace("_", "-").split("-")[0].lower(), {}).get(name)
+
+
+def common_name_source(name: str, language: str) -> str:
+    """Where a common name can be checked: the article on the genus in the Wikipedia of that language."""
+    return f"https://{language.replace('_', '-').split('-')[0].lower()}.wikipedia.org/wiki/{quote(name)}"

@@ -6,8 +6,32 @@ SAFETY = (
 )
 """Stands on every page and in every explanation that is written to a file."""
 
-NONE_OF_THE_NINE = "None of the nine, as far as I can tell"
-"""The third answer, beside right and wrong."""
+RANKS = {"genus": "genera", "species": "species", "family": "families"}
+"""What a checkpoint's names can be, and the plural of it."""
+
+
+def these(count: int, rank: str = "genus") -> str:
+    """The names that a checkpoint knows, together: "the nine genera", "these 12 species"."""
+    return f"{_number(count)} {RANKS[rank]}"
+
+
+def none_of_these(count: int) -> str:
+    """What a photo is that looks like none of ``count`` names: "none of the nine", "none of these 12"."""
+    return f"none of {_number(count)}"
+
+
+def third_answer(count: int) -> str:
+    """The third answer, beside right and wrong, of a checkpoint that knows ``count`` names."""
+    told = none_of_these(count)
+    return f"{told[:1].upper()}{told[1:]}, as far as I can tell"
+
+
+def _number(count: int) -> str:
+    return "the nine" if count == 9 else f"these {count}"
+
+
+NONE_OF_THE_NINE = third_answer(9)
+"""The third answer of the checkpoints that ship."""
 
 
 def percent(share: float) -> str:
