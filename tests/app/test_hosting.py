@@ -73,7 +73,8 @@ def test_the_space_holds_what_the_app_needs_and_nothing_of_its_making(space: Pat
     }
     names = [path.name for path in space.rglob("*")]
     assert "model.safetensors" in names
-    assert not {"training", "__pycache__", "manifest.csv"} & set(names)
+    assert not {"__pycache__", "manifest.csv"} & set(names)
+    assert not list((space / "assets").rglob("training"))
 
 
 def test_the_space_does_not_run_as_root_and_checks_its_health(space: Path) -> None:

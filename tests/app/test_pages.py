@@ -25,7 +25,7 @@ def show_page(name: str) -> None:
     from mushroom.app import frame
 
     notes = frame.begin(frame.pages()[name])
-    importlib.import_module(f"mushroom.pages.{name}").render()
+    importlib.import_module(f"mushroom.app.pages.{name}").render()
     frame.show_notes(notes)
 
 
