@@ -6,7 +6,7 @@ from pathlib import Path
 import streamlit as st
 from PIL import ImageOps
 
-from mushroom.app import components, frame, subject
+from mushroom.app import components, layout, prepared_photos, subject
 from mushroom.genera import GENERA
 
 CARD_PX = 136
@@ -28,20 +28,20 @@ def show(on_open: Callable[[], None] = lambda: None) -> None:
         with st.container(horizontal=True, gap="small", key="drawings"):
             for name, path in drawings.items():
                 _card(path.read_bytes(), name.replace("_", " "), "Drawing", name, subject.show_drawing, on_open)
-    if photos := subject.test_genera():
+    if photos := prepared_photos.test_genera():
         st.subheader("Photos it has never seen", anchor=False)
         st.caption("One of each genus from the test split. The page Browse has them all.")
         first_of_genus = {genus: photo for photo, genus in reversed(photos.items())}
         with st.container(horizontal=True, gap="small", key="examples"):
             for genus in GENERA:
                 if photo := first_of_genus.get(genus):
-                    picture = thumbnail(str(subject.test_photo_path(photo)))
+                    picture = thumbnail(str(prepared_photos.test_photo_path(photo)))
                     _card(picture, f"*{genus}*", "Photo of the genus", photo, subject.show_test_photo, on_open)
 
 
 def choose_first() -> None:
     """Where a page needs a photo and there is none: the way to one's own, and the galleries."""
-    st.page_link(frame.pages()["identify"], label="Give a photo of your own", icon=":material/upload:")
+    layout.page_link("identify", label="Give a photo of your own", icon=":material/upload:")
     show()
 
 

@@ -11,12 +11,15 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from mushroom.app import frame
+from mushroom.app import server
 from mushroom.app.subject import Subject
 
 if TYPE_CHECKING:
     from mushroom.classifier import Classifier, Explanation, Prediction
     from mushroom.explain.gradcam import Channels
+
+CONTRASTIVE = "contrastive"
+"""The method that explains one genus against another: asked for in its own panel, not among the methods."""
 
 EXPLANATIONS_KEPT = 128
 PREDICTIONS_KEPT = 2048
@@ -26,6 +29,11 @@ CHANNELS_KEPT = 16
 def predict(classifier: "Classifier", subject: Subject) -> "Prediction":
     """The network's answer for the photo."""
     return _predict(_weights(classifier), subject.sha256, classifier, subject.read)
+
+
+def ranked(prediction: "Prediction") -> list[tuple[str, float]]:
+    """The genera with their probabilities, the most probable first."""
+    return sorted(prediction.probabilities.items(), key=lambda item: -item[1])
 
 
 def explain(
@@ -53,7 +61,7 @@ def _weights(classifier: "Classifier") -> str:
 
 @st.cache_data(max_entries=PREDICTIONS_KEPT, show_spinner=False)
 def _predict(weights: str, sha256: str, _classifier: "Classifier", _read: Callable[[], Image.Image]) -> "Prediction":
-    return frame.in_turn(lambda: _classifier.predict([_read()])[0])
+    return server.run_queued(lambda: _classifier.predict([_read()])[0])
 
 
 @st.cache_data(max_entries=EXPLANATIONS_KEPT, show_spinner=False)
@@ -70,7 +78,7 @@ def _explain(
 
     # Masked scores take a forward pass for each channel of each layer.
     layers = "stages" if METHODS[method].needs == "masked scores" else "all"
-    return frame.in_turn(
+    return server.run_queued(
         lambda: _classifier.explain(_read(), genus=genus, against=against, method=method, layers=layers)
     )
 
@@ -79,7 +87,7 @@ def _explain(
 def _channels(
     weights: str, sha256: str, genus: str, _classifier: "Classifier", _read: Callable[[], Image.Image]
 ) -> "Channels":
-    return frame.in_turn(lambda: _classifier.channels(_read(), genus))
+    return server.run_queued(lambda: _classifier.channels(_read(), genus))
 
 
 @st.cache_data(max_entries=PREDICTIONS_KEPT, show_spinner=False)
@@ -95,4 +103,4 @@ def _cover(
         photo = _read()
         return _classifier.cover(photo, _mask(photo))
 
-    return frame.in_turn(covered)
+    return server.run_queued(covered)

@@ -1,4 +1,4 @@
-"""The photo being looked at: a visitor's own, a test photo or one of the project's drawings.
+"""The photo that the pages speak of: a visitor's own, a test photo or one of the project's drawings.
 
 A session keeps the bytes it was given, never the decoded photo: twenty visitors with twelve-megapixel photos
 would fill the memory. The photo is decoded again for each pass through the network. Nothing of a visitor's
@@ -15,12 +15,12 @@ import streamlit as st
 from PIL import Image
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from mushroom.app import components, frame
+from mushroom.app import components, layout, prepared_photos, server, url_state
 
 if TYPE_CHECKING:
-    from mushroom.dataset import Prepared
+    pass
 
-DRAWINGS = frame.REPOSITORY / "assets" / "drawings"
+DRAWINGS = Path(__file__).resolve().parent.parent.parent / "assets" / "drawings"
 
 VIEW_PX = 640
 """Longest side of a photo as the pages show it."""
@@ -60,11 +60,11 @@ class Refusal:
     reason: str
 
 
-def view(subject: Subject) -> Image.Image:
+def preview(subject: Subject) -> Image.Image:
     """The photo no larger than the pages show it; the last one is remembered in this session."""
     remembered = st.session_state.get("view")
     if remembered is None or remembered[0] != subject.sha256:
-        remembered = (subject.sha256, frame.in_turn(lambda: shrunk(subject.read(), VIEW_PX)))
+        remembered = (subject.sha256, server.run_queued(lambda: shrunk(subject.read(), VIEW_PX)))
         st.session_state["view"] = remembered
     return remembered[1]
 
@@ -79,13 +79,17 @@ def shrunk(photo: Image.Image, longest_px: int) -> Image.Image:
 # --- Which one ----------------------------------------------------------------------------------------------
 
 
-def current() -> Subject | None:
+def current_subject() -> Subject | None:
     """The photo that the URL names, else the visitor's own that was opened last, else None.
 
     Notes where the URL names a photo that is not here or can't be read.
     """
-    drawing = frame.choice("drawing", list(drawings()), None, what="drawing")
-    photo = frame.choice("photo", list(test_genera()), None, what="test photo") if _wants_test_photo() else None
+    drawing = url_state.choice("drawing", list(drawings()), None, what="drawing")
+    photo = (
+        url_state.choice("photo", list(prepared_photos.test_genera()), None, what="test photo")
+        if _wants_test_photo()
+        else None
+    )
     if photo is None and drawing is None:
         return st.session_state.get("upload")
     # It brings torch, seconds of it: whoever only opens the app should not wait.
@@ -93,32 +97,34 @@ def current() -> Subject | None:
 
     try:
         if photo is not None:
-            return _from_file("test", photo, test_photo_path(photo), test_genera()[photo])
+            return _from_file(
+                "test", photo, prepared_photos.test_photo_path(photo), prepared_photos.test_genera()[photo]
+            )
         if drawing is not None:
             return _from_file("drawing", drawing, drawings()[drawing], None)
     except PhotoError as error:
-        frame.note(str(error))
-        show(None)
+        layout.note(str(error))
+        show_upload(None)
     return st.session_state.get("upload")
 
 
-def show(upload: Subject | None) -> None:
+def show_upload(upload: Subject | None) -> None:
     """Look at one of the visitor's own photos, or at none."""
     st.session_state["upload"] = upload
-    frame.choose("photo", None)
-    frame.choose("drawing", None)
+    url_state.choose("photo", None)
+    url_state.choose("drawing", None)
 
 
 def show_drawing(name: str) -> None:
     """Look at a drawing."""
-    show(None)
-    frame.choose("drawing", name)
+    show_upload(None)
+    url_state.choose("drawing", name)
 
 
 def show_test_photo(photo: str) -> None:
     """Look at a photo of the test split, named as in the manifest."""
-    show(None)
-    frame.choose("photo", photo)
+    show_upload(None)
+    url_state.choose("photo", photo)
 
 
 def _wants_test_photo() -> bool:
@@ -140,40 +146,42 @@ def _from_file(origin: Literal["drawing", "test"], title: str, path: Path, genus
 # --- The visitor's own --------------------------------------------------------------------------------------
 
 
-def take(files: Sequence[UploadedFile]) -> tuple[list[Subject], list[Refusal]]:
+def read_uploads(files: Sequence[UploadedFile]) -> tuple[list[Subject], list[Refusal]]:
     """Read uploaded files, with a progress bar where there are many; each that can't be taken is refused."""
     from mushroom.errors import PhotoError
 
-    taken: list[Subject] = []
+    subjects: list[Subject] = []
     refused: list[Refusal] = []
-    held_bytes = 0
+    read_bytes = 0
     progress = st.progress(0.0, text="Reading your photos …") if len(files) > 3 else None
     for number, file in enumerate(files):
         data = file.getvalue()
         if number >= PHOTOS_AT_ONCE:
             refused.append(Refusal(file.name, f"Only {PHOTOS_AT_ONCE} photos can be taken at once."))
-        elif held_bytes + len(data) > SESSION_BYTES:
+        elif read_bytes + len(data) > SESSION_BYTES:
             limit_mb = SESSION_BYTES // 1024**2
             refused.append(Refusal(file.name, f"Together these photos are larger than {limit_mb} MB."))
         else:
             try:
-                sha256, shown = frame.in_turn(partial(_looked_at, data, VIEW_PX if len(files) == 1 else THUMBNAIL_PX))
+                sha256, shown = server.run_queued(
+                    partial(_hash_and_small, data, VIEW_PX if len(files) == 1 else THUMBNAIL_PX)
+                )
             except PhotoError as error:
                 refused.append(Refusal(file.name, str(error)))
             else:
-                held_bytes += len(data)
+                read_bytes += len(data)
                 thumbnail = components.data_url(shown) if len(files) > 1 else ""
-                taken.append(Subject("upload", file.name, data, sha256, thumbnail=thumbnail))
+                subjects.append(Subject("upload", file.name, data, sha256, thumbnail=thumbnail))
                 if len(files) == 1:
                     st.session_state["view"] = (sha256, shown)
         if progress:
             progress.progress((number + 1) / len(files), text=f"Reading your photos … {number + 1} of {len(files)}")
     if progress:
         progress.empty()
-    return taken, refused
+    return subjects, refused
 
 
-def _looked_at(data: bytes, longest_px: int) -> tuple[str, Image.Image]:
+def _hash_and_small(data: bytes, longest_px: int) -> tuple[str, Image.Image]:
     """The hash of the photo in ``data``, and the photo no larger than ``longest_px``; PhotoError where it is none."""
     from mushroom.photos import photo_hash, read_photo
 
@@ -188,23 +196,3 @@ def _looked_at(data: bytes, longest_px: int) -> tuple[str, Image.Image]:
 def drawings() -> dict[str, Path]:
     """The project's drawings by name."""
     return {path.stem: path for path in sorted(DRAWINGS.glob("*.png"))}
-
-
-@st.cache_data(max_entries=2, show_spinner=False)
-def _test_genera(fingerprint: str, _prepared: "Prepared") -> dict[str, str]:
-    table = _prepared.manifest
-    test = table[table["split"] == "test"]
-    return dict(zip(test["photo"], test["genus"], strict=True))
-
-
-def test_genera() -> dict[str, str]:
-    """True genus of each photo of the test split on this machine, by its name; empty where there is none."""
-    prepared = frame.prepared()
-    return _test_genera(prepared.fingerprint, prepared) if prepared else {}
-
-
-def test_photo_path(photo: str) -> Path:
-    """The file of a photo that ``test_genera`` names."""
-    prepared = frame.prepared()
-    assert prepared is not None
-    return prepared.photo_path({"photo": photo})

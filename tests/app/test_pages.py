@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from mushroom.app import components, records
-from mushroom.app.pages import browse, compare, identify, report
+from mushroom.app import components, panels, photo_table, records
+from mushroom.app.pages import browse, compare, report
 from mushroom.genera import GENERA
 from mushroom.texts import SAFETY, percent
 
@@ -22,11 +22,12 @@ def show_page(name: str) -> None:
     """A page under its frame, as app.py shows it; runs inside AppTest."""
     import importlib
 
-    from mushroom.app import frame
+    from mushroom.app import layout, main
 
-    notes = frame.begin(frame.pages()[name])
+    layout.remember_pages(main.build_pages())
+    notes = layout.begin_page(name)
     importlib.import_module(f"mushroom.app.pages.{name}").render()
-    frame.show_notes(notes)
+    layout.show_notes(notes)
 
 
 def open_page(name: str, **query: str) -> AppTest:
@@ -174,20 +175,20 @@ def test_a_file_name_that_is_a_formula_does_not_run_in_a_spreadsheet() -> None:
     from mushroom.classifier import Prediction
 
     prediction = Prediction(GENERA[0], 0.5, dict.fromkeys(GENERA, 1 / 9), False, 0.0, (0.0,) * 9)
-    table = identify.table_csv([Subject("upload", "=HYPERLINK(1)", b"", "0")], [prediction])
+    table = photo_table.table_csv([Subject("upload", "=HYPERLINK(1)", b"", "0")], [prediction])
     assert table.splitlines()[1].startswith("'=HYPERLINK")
 
 
 def test_the_hottest_part_covers_the_share_asked_for() -> None:
     heatmap = np.linspace(0, 1, 49, dtype=np.float32).reshape(7, 7)
-    mask = identify.hottest_mask(heatmap, 0.2, Image.new("RGB", (70, 70)))
+    mask = panels.hottest_mask(heatmap, 0.2, Image.new("RGB", (70, 70)))
     assert mask.mean() == pytest.approx(0.2, abs=0.01)
     assert mask[-1].all()
     assert not mask[0].any()
 
 
 def test_a_rectangle_covers_what_lies_inside() -> None:
-    mask = identify.rectangle_mask(components.Rectangle(50, 0, 100, 50), Image.new("RGB", (10, 20)))
+    mask = panels.rectangle_mask(components.Rectangle(50, 0, 100, 50), Image.new("RGB", (10, 20)))
     assert mask.sum() == 5 * 10
     assert mask[:10, 5:].all()
 

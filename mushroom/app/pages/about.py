@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from mushroom.app import components, frame, predictions, records, subject
+from mushroom.app import components, layout, models, predictions, records, subject
 from mushroom.app.subject import Subject
 from mushroom.genera import NINE
 from mushroom.texts import SAFETY
@@ -34,10 +34,10 @@ STYLE = """
 def render() -> None:
     """The page."""
     st.html(STYLE)
-    frame.header("About", "What this is, what it cannot do, and how a heatmap comes about.")
-    looking_at = subject.current()
+    layout.header("About", "What this is, what it cannot do, and how a heatmap comes about.")
+    looking_at = subject.current_subject()
     _safety()
-    opened = frame.open_classifier()
+    opened = models.open_classifier()
     if opened is not None:
         _five_pictures(opened, looking_at or _a_drawing())
     _genera()
@@ -99,7 +99,7 @@ def _five_pictures(opened: "Classifier", looking_at: Subject | None) -> None:
                 st.image(components.jpeg(step.picture), width="stretch", alt=f"Step {number}: {step.title}")
                 st.html(f'<p class="step"><b>{number}. {step.title}</b>{step.text}</p>')
     if looking_at.origin == "drawing":
-        st.page_link(frame.pages()["identify"], label="See it with a photo of your own", icon=":material/upload:")
+        layout.page_link("identify", label="See it with a photo of your own", icon=":material/upload:")
 
 
 def five_steps(photo: Image.Image, genus: str, input_px: int, found: "Channels") -> Sequence[Step]:
@@ -173,7 +173,7 @@ def _limits() -> None:
         "- Near-duplicates are kept in the same split, so that no test photo is nearly a training photo.\n"
         "- Your photos stay in this session's memory. They are not stored, logged or used for training."
     )
-    st.page_link(frame.pages()["report"], label="Open the report", icon=":material/insights:")
+    layout.page_link("report", label="Open the report", icon=":material/insights:")
 
 
 def _card(folder: Path) -> None:

@@ -5,9 +5,9 @@ from typing import Any
 
 import streamlit as st
 
-from mushroom.app import frame, gallery, records
+from mushroom.app import gallery, layout, models, prepared_photos, records, url_state
+from mushroom.app.prepared_photos import test_genera, test_photo_path
 from mushroom.app.records import TestAnswer
-from mushroom.app.subject import test_genera, test_photo_path
 from mushroom.genera import GENERA
 from mushroom.texts import percent
 
@@ -42,11 +42,11 @@ STYLE = """
 def render() -> None:
     """The page."""
     st.html(STYLE)
-    frame.header(
+    layout.header(
         "Browse the test split",
         "Photos that the network never saw while it learned, with what it answered. Open one to see why.",
     )
-    folder = frame.choose_checkpoint()
+    folder = models.choose_checkpoint()
     if folder is None:
         return
     here = test_genera()
@@ -61,8 +61,8 @@ def render() -> None:
             icon=":material/info:",
         )
         return
-    if records.report(folder).get("data_fingerprint") not in (None, frame.prepared_fingerprint()):
-        frame.note("The photos on this machine are not quite those that this network was tested on.")
+    if records.report(folder).get("data_fingerprint") not in (None, prepared_photos.prepared_fingerprint()):
+        layout.note("The photos on this machine are not quite those that this network was tested on.")
     _gallery(_chosen(found))
 
 
@@ -74,7 +74,7 @@ def _no_photos() -> None:
         "A folder of genus folders will do, or `kaggle:lizhecheng/mushroom-classification`. Without them you can "
         "still read what the network did on its test photos:"
     )
-    st.page_link(frame.pages()["report"], label="Open the report", icon=":material/insights:")
+    layout.page_link("report", label="Open the report", icon=":material/insights:")
 
 
 # --- Filters ------------------------------------------------------------------------------------------------
@@ -83,15 +83,17 @@ def _no_photos() -> None:
 def _chosen(found: Sequence[TestAnswer]) -> list[TestAnswer]:
     """The photos that the visitor's filters keep, in the order asked for."""
     genera = (ANY, *GENERA)
-    true = frame.choice("true", genera, ANY, what="true genus")
-    predicted = frame.choice("predicted", genera, ANY, what="predicted genus")
-    kind = frame.choice("answer", list(ANSWERS), ANY, what="answer")
-    order = frame.choice("order", list(ORDERS), next(iter(ORDERS)), what="order")
+    true = url_state.choice("true", genera, ANY, what="true genus")
+    predicted = url_state.choice("predicted", genera, ANY, what="predicted genus")
+    kind = url_state.choice("answer", list(ANSWERS), ANY, what="answer")
+    order = url_state.choice("order", list(ORDERS), next(iter(ORDERS)), what="order")
     first, second, third, fourth = st.columns(4)
-    first.selectbox("True genus", genera, format_func=_genus_title, **frame.widget("true", true))
-    second.selectbox("Predicted genus", genera, format_func=_genus_title, **frame.widget("predicted", predicted))
-    third.selectbox("Answer", list(ANSWERS), format_func=lambda key: ANSWERS[key][0], **frame.widget("answer", kind))
-    fourth.selectbox("Order", list(ORDERS), format_func=lambda key: ORDERS[key][0], **frame.widget("order", order))
+    first.selectbox("True genus", genera, format_func=_genus_title, **url_state.widget("true", true))
+    second.selectbox("Predicted genus", genera, format_func=_genus_title, **url_state.widget("predicted", predicted))
+    third.selectbox(
+        "Answer", list(ANSWERS), format_func=lambda key: ANSWERS[key][0], **url_state.widget("answer", kind)
+    )
+    fourth.selectbox("Order", list(ORDERS), format_func=lambda key: ORDERS[key][0], **url_state.widget("order", order))
     low, high = st.slider(
         "How sure, in percent", 0, 100, (0, 100), format="%d %%", key="sure_between", persist_state="session"
     )
@@ -168,6 +170,6 @@ def _card(answer: TestAnswer) -> None:
         )
     if opened:
         # Another photo starts with its own genus.
-        frame.choose("genus", None)
-        frame.choose("against", None)
-        frame.go_to("identify", photo=answer.photo)
+        url_state.choose("genus", None)
+        url_state.choose("against", None)
+        layout.go_to("identify", photo=answer.photo)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from mushroom.app import components, frame, gallery, predictions, records, subject
+from mushroom.app import components, gallery, layout, models, predictions, records, subject, url_state
 from mushroom.app.subject import Subject
 from mushroom.genera import GENERA
 from mushroom.texts import percent
@@ -40,23 +40,23 @@ STYLE = """
 def render() -> None:
     """The page."""
     st.html(STYLE)
-    frame.header("Compare", "One photo, seen in different ways: same colours, same scale.")
-    looking_at = subject.current()
+    layout.header("Compare", "One photo, seen in different ways: same colours, same scale.")
+    looking_at = subject.current_subject()
     if looking_at is None:
         gallery.choose_first()
         return
-    opened = frame.open_classifier()
+    opened = models.open_classifier()
     if opened is None:
         return
     # With one network there is nothing to put beside it.
-    first = "models" if len(frame.checkpoints()) > 1 else "layers"
-    kind = frame.choice("compare", list(KINDS), first, what="comparison")
+    first = "models" if len(models.checkpoints()) > 1 else "layers"
+    kind = url_state.choice("compare", list(KINDS), first, what="comparison")
     st.segmented_control(
         "What to compare",
         list(KINDS),
         format_func=KINDS.__getitem__,
         required=True,
-        **frame.widget("compare", kind),
+        **url_state.widget("compare", kind),
     )
     compare = {"models": _models, "layers": _layers_and_methods, "genera": _genera}[str(kind)]
     with st.spinner("Comparing …"):
@@ -67,13 +67,13 @@ def render() -> None:
 
 
 def _models(opened: "Classifier", looking_at: Subject) -> None:
-    at_hand = frame.checkpoints()
+    at_hand = models.checkpoints()
     if len(at_hand) < 2:
         st.info(
             "There is only one trained network on this machine. Put more checkpoint folders into assets/models to "
             "see them side by side."
         )
-    classifiers = [frame.classifier(folder) for folder in at_hand.values()]
+    classifiers = [models.load_classifier(folder) for folder in at_hand.values()]
     predicted = [predictions.predict(each, looking_at) for each in classifiers]
     genus = _genus(predictions.predict(opened, looking_at))
     explanations = [predictions.explain(each, looking_at, genus, None, "gradcam") for each in classifiers]
@@ -106,8 +106,8 @@ def _tell_agreement(classifiers: Sequence["Classifier"]) -> None:
 
 
 def _genus(prediction: "Prediction") -> str:
-    genus = frame.choice("genus", GENERA, prediction.genus, what="genus")
-    st.selectbox("Genus to explain", GENERA, width=320, **frame.widget("genus", genus))
+    genus = url_state.choice("genus", GENERA, prediction.genus, what="genus")
+    st.selectbox("Genus to explain", GENERA, width=320, **url_state.widget("genus", genus))
     return str(genus)
 
 
@@ -193,12 +193,12 @@ def _genera(opened: "Classifier", looking_at: Subject) -> None:
 def _layer(opened: "Classifier") -> "Layer":
     layers = {layer.name: layer for layer in opened.layers}
     numbers = {name: number for number, name in enumerate(layers, start=1)}
-    name = str(frame.choice("layer", list(layers), opened.default_layer.name, what="layer"))
+    name = str(url_state.choice("layer", list(layers), opened.default_layer.name, what="layer"))
     st.select_slider(
         "Layer, from early to late",
         list(layers),
         format_func=lambda name: f"{numbers[name]} of {len(layers)}",
-        **frame.widget("layer", name),
+        **url_state.widget("layer", name),
     )
     st.caption(f"{layers[name].label[:1].upper()}{layers[name].label[1:]}, with Grad-CAM.")
     return layers[name]
@@ -219,7 +219,7 @@ class Cell:
 def _show_grid(looking_at: Subject, rows: Sequence[Sequence[Cell]]) -> None:
     from mushroom.explain import overlays
 
-    view = subject.view(looking_at)
+    view = subject.preview(looking_at)
     colours = st.session_state.get("colours", overlays.DEFAULT_COLOURS)
     with st.container(key="grid"):
         for row in rows:

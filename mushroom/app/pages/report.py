@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from mushroom.app import frame, records
+from mushroom.app import layout, models, records, url_state
 
 SPLIT_TITLES = {"test": "Test", "validation": "Validation", "train": "Training"}
 SPLIT_NOTES = {
@@ -26,8 +26,8 @@ CONFIG = {"displayModeBar": False}
 
 def render() -> None:
     """The page."""
-    frame.header("Report", "What the network can and cannot do, measured on photos with known genus.")
-    folder = frame.choose_checkpoint()
+    layout.header("Report", "What the network can and cannot do, measured on photos with known genus.")
+    folder = models.choose_checkpoint()
     if folder is None:
         return
     report = records.report(folder)
@@ -38,9 +38,9 @@ def render() -> None:
             icon=":material/info:",
         )
         return
-    split = str(frame.choice("split", splits, splits[0], what="split"))
+    split = str(url_state.choice("split", splits, splits[0], what="split"))
     st.segmented_control(
-        "Photos", splits, format_func=SPLIT_TITLES.__getitem__, required=True, **frame.widget("split", split)
+        "Photos", splits, format_func=SPLIT_TITLES.__getitem__, required=True, **url_state.widget("split", split)
     )
     st.caption(SPLIT_NOTES[split])
     scores = report["splits"][split]
@@ -157,8 +157,8 @@ def _confusion(scores: Mapping[str, Any], split: str) -> None:
     )
     st.markdown(figures.describe_confusion(scores["confusion"]))
     if cell := st.session_state.pop("cell_clicked", None):
-        frame.choose("answer", None)
-        frame.go_to("browse", true=cell[0], predicted=cell[1])
+        url_state.choose("answer", None)
+        layout.go_to("browse", true=cell[0], predicted=cell[1])
     if split == "test":
         mistakes = _mistakes(scores)
         chosen = st.selectbox(
@@ -170,8 +170,8 @@ def _confusion(scores: Mapping[str, Any], split: str) -> None:
             width=420,
         )
         if chosen:
-            frame.choose("answer", None)
-            frame.go_to("browse", true=chosen[0], predicted=chosen[1])
+            url_state.choose("answer", None)
+            layout.go_to("browse", true=chosen[0], predicted=chosen[1])
 
 
 def _mistakes(scores: Mapping[str, Any]) -> dict[tuple[str, str], str]:
@@ -348,4 +348,4 @@ def _published(report: Mapping[str, Any]) -> None:
         "**On other photos**: the numbers say nothing about which network is better. Ours come from fewer photos, "
         "very unevenly spread over the genera."
     )
-    st.page_link(frame.pages()["browse"], label="Browse the test photos", icon=":material/grid_view:")
+    layout.page_link("browse", label="Browse the test photos", icon=":material/grid_view:")

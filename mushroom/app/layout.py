@@ -1,0 +1,102 @@
+"""What stands on every page: the style, the safety sentence, the notes of a run; and the way to another page."""
+
+from collections.abc import Mapping
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from mushroom.texts import SAFETY
+
+STYLE = """
+<style>
+/* Room to breathe, and lines no longer than the eye likes. */
+[data-testid="stMainBlockContainer"] { max-width: 76rem; padding-top: 4.5rem; padding-bottom: 4rem; }
+/* The safety sentence stays in sight however far a visitor scrolls: under Streamlit's own bar, over the page. */
+[data-testid="stElementContainer"]:has(.safety) { position: sticky; top: 3.75rem; z-index: 50; }
+.safety { display: flex; gap: .6rem; align-items: baseline; margin: 0; padding: .55rem .9rem;
+  border-radius: .6rem; font-size: .9rem; line-height: 1.45;
+  background: light-dark(#f6e9d9, #33291e); border-left: 4px solid #c9711a; }
+.safety b { white-space: nowrap; }
+.lead { font-size: 1.08rem; line-height: 1.55; max-width: 44rem; opacity: .85; margin: 0; }
+.eyebrow { font-size: .78rem; letter-spacing: .08em; text-transform: uppercase; opacity: .7; margin: 0; }
+h1, h2, h3 { letter-spacing: -.01em; }
+h1 em, h2 em, h3 em { font-style: italic; }
+@media (max-width: 640px) {
+  [data-testid="stMainBlockContainer"] { padding: 4rem 1rem 3rem; }
+  h1 { font-size: 2rem !important; }
+  .safety { font-size: .84rem; padding: .5rem .7rem; }
+}
+</style>
+"""
+
+
+# --- Around a page ------------------------------------------------------------------------------------------
+
+
+def begin_page(url_path: str) -> DeltaGenerator:
+    """Everything above a page's own content: style and the safety sentence. Called once a run.
+
+    Returns the place for the notes, which are only complete when the page has run.
+    """
+    st.session_state["page_before"] = st.session_state.get("page_now")
+    st.session_state["page_now"] = url_path
+    st.html(STYLE)
+    st.html(f'<p class="safety" role="note"><b>⚠ Safety</b><span>{SAFETY}</span></p>')
+    return st.container()
+
+
+def header(title: str, lead: str | None = None) -> None:
+    """A page's headline, and under it one sentence on what the page is for."""
+    st.title(title, anchor=False)
+    if lead:
+        st.html(f'<p class="lead">{lead}</p>')
+
+
+# --- The way between the pages ------------------------------------------------------------------------------
+
+
+def remember_pages(pages: Mapping[str, st.Page]) -> None:
+    """Keep the pages that ``main`` has built for this run: the others reach them by name."""
+    st.session_state["pages"] = dict(pages)
+
+
+def page_link(page: str, label: str, icon: str) -> None:
+    """A link to another page, by its name."""
+    st.page_link(st.session_state["pages"][page], label=label, icon=icon)
+
+
+def go_to(page: str, **choices: str | None) -> None:
+    """Leave for another page with choices for its URL, but for those that are None.
+
+    Does not return: Streamlit ends the run.
+    """
+    st.switch_page(
+        st.session_state["pages"][page],
+        query_params={key: value for key, value in choices.items() if value is not None},
+    )
+
+
+# --- Notes --------------------------------------------------------------------------------------------------
+
+
+def note_once(sentence: str) -> None:
+    """A note that a session needs no second time."""
+    if sentence not in st.session_state.setdefault("noted", set()):
+        st.session_state["noted"].add(sentence)
+        note(sentence)
+
+
+def note(sentence: str) -> None:
+    """Remember a sentence for ``show_notes``: something fell back, and the visitor should know."""
+    st.session_state.setdefault("notes", []).append(sentence)
+
+
+def show_notes(place: DeltaGenerator) -> None:
+    """Show the notes gathered in this run, once, in the ``place`` that ``begin_page`` gave."""
+    for sentence in st.session_state.pop("notes", []):
+        # Text from a URL is shown as text: no markup of a stranger's.
+        place.info(_escaped(sentence), icon=":material/info:")
+
+
+def _escaped(text: str) -> str:
+    return "".join(f"\\{letter}" if letter in "\\`*_{}[]<>()#+-!|~$:" else letter for letter in text)

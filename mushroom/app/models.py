@@ -1,0 +1,114 @@
+"""The networks at hand: which there are, which one the visitor chose, and each loaded once for all sessions.
+
+Nothing here imports torch until a classifier is asked for: the first page is there before the network is.
+"""
+
+import atexit
+import gc
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+from PIL import Image
+
+from mushroom.app import records
+from mushroom.app.layout import note_once
+from mushroom.app.url_state import choice, widget
+from mushroom.checkpoint import HUB_PREFIX, MODEL_VARIABLE, WEIGHTS_FILE, list_checkpoints
+
+if TYPE_CHECKING:
+    from mushroom.classifier import Classifier
+
+LOOK_AGAIN = "10m"
+"""How long the app takes it that what it last found on the Hub is what is there."""
+
+CLASSIFIERS_KEPT = 5
+"""Networks held in memory at once; the one that was not used for longest goes first."""
+
+
+def choose_checkpoint(label: str = "Model") -> Path | None:
+    """The checkpoint folder that the visitor chose in the URL or with the selectbox this draws.
+
+    The selectbox is only there where more than one checkpoint is. None, with a sentence on the page, where
+    there is none at all.
+    """
+    at_hand = checkpoints()
+    if not at_hand:
+        st.warning(
+            "There is no trained model on this machine yet. Train one with `python train.py train`, or put a "
+            "checkpoint folder into `assets/models`.",
+            icon=":material/info:",
+        )
+        return None
+    chosen = choice("model", list(at_hand), next(iter(at_hand)), what="model")
+    assert chosen is not None
+    if len(at_hand) > 1:
+        st.selectbox(label, list(at_hand), **widget("model", chosen))
+        lines = records.when_to_use({name: records.report(folder) for name, folder in at_hand.items()})
+        if lines[chosen]:
+            st.caption(lines[chosen])
+    return at_hand[chosen]
+
+
+def checkpoints() -> Mapping[str, Path]:
+    """Checkpoint folders at hand by name: the one on the Hub that ``MUSHROOM_MODEL`` names, the default, the others."""
+    at_hand = {folder.name: folder for folder in list_checkpoints()}
+    address = os.environ.get(MODEL_VARIABLE)
+    if not address:
+        return at_hand
+    folder, failure = _fetched_model(address)
+    if folder is None:
+        note_once(f"{failure} Showing the model that ships with the app instead.")
+        return at_hand
+    return {address.removeprefix(HUB_PREFIX): folder} | at_hand
+
+
+@st.cache_resource(ttl=LOOK_AGAIN, max_entries=1, show_spinner="Fetching the model …")
+def _fetched_model(address: str) -> tuple[Path | None, str]:
+    """The checkpoint folder of a model on the Hub; without one, the sentence that says why."""
+    from mushroom.errors import HubError
+    from mushroom.hub import fetch, parse_address
+
+    try:
+        return fetch(parse_address(address), records=True), ""
+    except HubError as error:
+        return None, str(error)
+
+
+def open_classifier(label: str = "Model") -> "Classifier | None":
+    """The classifier of the chosen checkpoint; None, with a sentence on the page, where there is none to use."""
+    folder = choose_checkpoint(label)
+    if folder is None:
+        return None
+    from mushroom.errors import CheckpointError
+
+    try:
+        with st.spinner("Waking the network …"):
+            return load_classifier(folder)
+    except CheckpointError as error:
+        st.error(str(error))
+        return None
+
+
+def load_classifier(folder: Path) -> "Classifier":
+    """The classifier of a checkpoint folder, loaded once for all sessions and again when the file changes.
+
+    Raises CheckpointError with a sentence where it can't be used.
+    """
+    return _load(str(folder), (folder / WEIGHTS_FILE).stat().st_mtime_ns)
+
+
+@st.cache_resource(max_entries=CLASSIFIERS_KEPT, show_spinner=False)
+def _load(folder: str, changed_ns: int) -> "Classifier":
+    from mushroom.classifier import Classifier
+
+    # Streamlit has the garbage collector go through all of memory after every run, a slider's, too. The libraries
+    # just imported are most of it and never garbage; passing them over makes every answer a third of a second faster.
+    gc.freeze()
+    atexit.register(gc.unfreeze)
+    loaded = Classifier.load(folder)
+    # A network's first pass is slower than those after: better now than under a visitor's photo.
+    loaded.explain(Image.new("RGB", (loaded.preprocessing.input_px,) * 2))
+    return loaded

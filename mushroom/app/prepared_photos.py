@@ -1,0 +1,82 @@
+"""The prepared folder on this machine: the photos of the test split, with their true genera."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from mushroom.app.layout import note_once
+from mushroom.app.models import LOOK_AGAIN
+from mushroom.checkpoint import HUB_PREFIX
+
+if TYPE_CHECKING:
+    from mushroom.dataset import Prepared
+
+PREPARED_VARIABLE = "MUSHROOM_PREPARED"
+PREPARED_DEFAULT = Path(__file__).resolve().parent.parent.parent / "data" / "prepared"
+"""The folder that ``train.py prepare`` wrote, or ``hf://datasets/user/name``: where the test split's photos are."""
+
+
+def prepared() -> "Prepared | None":
+    """The prepared folder on this machine with its tables; None where there is none or its photos are gone."""
+    named = os.environ.get(PREPARED_VARIABLE, str(PREPARED_DEFAULT))
+    if named.startswith(HUB_PREFIX):
+        folder, failure = _fetched_photos(named)
+        if folder is None:
+            note_once(f"The photos of the test split are not at hand. {failure}")
+            return None
+    else:
+        folder = Path(named)
+    manifest = folder / "manifest.csv"
+    return _prepared(folder, manifest.stat().st_mtime_ns) if manifest.is_file() else None
+
+
+@st.cache_resource(ttl=LOOK_AGAIN, max_entries=1, show_spinner="Fetching the photos of the test split …")
+def _fetched_photos(address: str) -> tuple[Path | None, str]:
+    """The prepared folder of a dataset on the Hub; without one, the sentence that says why."""
+    from mushroom.errors import DatasetError, HubError
+    from mushroom.hub import fetch_test_photos, parse_address
+
+    try:
+        return fetch_test_photos(parse_address(address)), ""
+    except (HubError, DatasetError) as error:
+        return None, str(error)
+
+
+def prepared_fingerprint() -> str | None:
+    """Fingerprint of the photos on this machine; None where there are none."""
+    found = prepared()
+    return found.fingerprint if found else None
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _prepared(folder: Path, changed_ns: int) -> "Prepared | None":
+    from mushroom.dataset import load_prepared
+    from mushroom.errors import DatasetError
+
+    try:
+        found = load_prepared(folder)
+    except DatasetError:
+        return None
+    return found if found.root.is_dir() else None
+
+
+@st.cache_data(max_entries=2, show_spinner=False)
+def _test_genera(fingerprint: str, _prepared: "Prepared") -> dict[str, str]:
+    table = _prepared.manifest
+    test = table[table["split"] == "test"]
+    return dict(zip(test["photo"], test["genus"], strict=True))
+
+
+def test_genera() -> dict[str, str]:
+    """True genus of each photo of the test split on this machine, by its name; empty where there is none."""
+    found = prepared()
+    return _test_genera(found.fingerprint, found) if found else {}
+
+
+def test_photo_path(photo: str) -> Path:
+    """The file of a photo that ``test_genera`` names."""
+    found = prepared()
+    assert found is not None
+    return found.photo_path({"photo": photo})
