@@ -1,0 +1,123 @@
+"""Tables whose cells are coloured by their value: the confusion matrix, agreement, faithfulness.
+
+Plain HTML in a small inline component, not a chart: it reads at any size, by keyboard and by screen reader, prints,
+and waits for no chart library. All it sends back is the name of a pressed cell, which is checked.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import streamlit as st
+
+MANY_NAMES = 16
+"""With more columns than this the cells are drawn small."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: ``text`` is read in it, ``title`` tells it in full, ``share`` in [0, 1] is the depth of its colour.
+
+    ``kind`` chooses the hue: what is meant, or a mistake. ``name`` is what a press sends; without one it is no button.
+    """
+
+    text: str
+    title: str
+    share: float = 0.0
+    kind: Literal["meant", "mistake"] = "meant"
+    name: str = ""
+
+
+_table = st.components.v2.component(
+    "mushroom_table",
+    html='<div class="scroll" tabindex="0" role="group"><table><thead></thead><tbody></tbody></table></div>',
+    css="""
+.scroll { overflow: auto; max-height: 88vh; font-family: var(--st-font); color: var(--st-text-color); }
+.scroll:focus-visible, button:focus-visible { outline: 3px solid var(--st-primary-color); outline-offset: -3px; }
+table { border-collapse: separate; border-spacing: 2px; font-size: .85rem; line-height: 1.2; }
+thead th { position: sticky; top: 0; z-index: 1; vertical-align: bottom; font-weight: 500;
+  background: var(--st-background-color); padding: .3rem .2rem; }
+tbody th { position: sticky; left: 0; text-align: right; font-weight: 500; white-space: nowrap;
+  background: var(--st-background-color); padding: .2rem .6rem .2rem .2rem; }
+thead th.turned span { writing-mode: vertical-rl; transform: rotate(180deg); white-space: nowrap; }
+td { padding: 0; min-width: 3rem; height: 2.4rem; text-align: center; border-radius: .25rem;
+  background: color-mix(in srgb, var(--hue) calc(var(--share) * 55%), var(--st-secondary-background-color)); }
+td.meant { --hue: #2e8b62; }
+td.mistake { --hue: #d9701a; }
+.small { font-size: .72rem; }
+.small td { min-width: 1.7rem; height: 1.6rem; }
+button { all: unset; box-sizing: border-box; display: flex; align-items: center; justify-content: center;
+  width: 100%; height: 100%; min-height: 1.6rem; cursor: pointer; border-radius: .25rem; }
+button:hover { box-shadow: inset 0 0 0 2px var(--st-text-color); }
+caption { caption-side: bottom; text-align: left; font-size: .85rem; padding-top: .3rem; }
+@media (max-width: 640px) { td { min-width: 2.1rem; height: 2rem; } table { font-size: .75rem; } }
+@media print { .scroll { overflow: visible; max-height: none; } table { font-size: .7rem; } td { min-width: 1.5rem; } }
+""",
+    js="""
+export default function ({ data, parentElement, setTriggerValue }) {
+  const scroll = parentElement.querySelector('.scroll')
+  scroll.setAttribute('aria-label', data.label)
+  scroll.classList.toggle('small', data.small)
+  const made = (tag, text, attributes = {}) => {
+    const element = document.createElement(tag)
+    if (text) element.textContent = text
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value)
+    return element
+  }
+  const head = made('tr')
+  head.append(made('td', '', { style: 'background: none' }))
+  for (const title of data.columns) {
+    const th = made('th', '', { scope: 'col', ...(data.turned ? { class: 'turned' } : {}) })
+    th.append(made('span', title))
+    head.append(th)
+  }
+  const rows = data.rows.map((title, index) => {
+    const row = made('tr')
+    row.append(made('th', title, { scope: 'row' }))
+    for (const cell of data.cells[index]) {
+      const td = made('td', '', { class: cell.kind, style: `--share: ${cell.share}`, title: cell.title })
+      if (cell.name) {
+        const button = made('button', cell.text, { type: 'button', 'aria-label': cell.title })
+        button.onclick = () => setTriggerValue('pressed', cell.name)
+        td.append(button)
+      } else td.textContent = cell.text
+      row.append(td)
+    }
+    return row
+  })
+  scroll.querySelector('thead').replaceChildren(head)
+  scroll.querySelector('tbody').replaceChildren(...rows)
+}
+""",
+)
+
+
+def table(
+    rows: Sequence[str],
+    columns: Sequence[str],
+    cells: Sequence[Sequence[Cell]],
+    *,
+    label: str,
+    key: str,
+    on_press: Callable[[str], None] | None = None,
+) -> None:
+    """A table of ``cells``, one sequence a row; ``on_press`` gets the name of a cell that was pressed."""
+    names = {cell.name for row in cells for cell in row if cell.name}
+
+    def pressed_changed() -> None:
+        name = st.session_state[key].pressed
+        if on_press and isinstance(name, str) and name in names:
+            on_press(name)
+
+    _table(
+        data={
+            "label": label,
+            "rows": list(rows),
+            "columns": list(columns),
+            "turned": len(columns) > 6,
+            "small": len(columns) > MANY_NAMES,
+            "cells": [[asdict(cell) for cell in row] for row in cells],
+        },
+        key=key,
+        on_pressed_change=pressed_changed,
+    )
