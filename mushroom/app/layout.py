@@ -5,29 +5,8 @@ from collections.abc import Mapping
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from mushroom.app.style import STYLE
 from mushroom.texts import SAFETY
-
-STYLE = """
-<style>
-/* Room to breathe, and lines no longer than the eye likes. */
-[data-testid="stMainBlockContainer"] { max-width: 76rem; padding-top: 4.5rem; padding-bottom: 4rem; }
-/* The safety sentence stays in sight however far a visitor scrolls: under Streamlit's own bar, over the page. */
-[data-testid="stElementContainer"]:has(.safety) { position: sticky; top: 3.75rem; z-index: 50; }
-.safety { display: flex; gap: .6rem; align-items: baseline; margin: 0; padding: .55rem .9rem;
-  border-radius: .6rem; font-size: .9rem; line-height: 1.45;
-  background: light-dark(#f6e9d9, #33291e); border-left: 4px solid #c9711a; }
-.safety b { white-space: nowrap; }
-.lead { font-size: 1.08rem; line-height: 1.55; max-width: 44rem; opacity: .85; margin: 0; }
-.eyebrow { font-size: .78rem; letter-spacing: .08em; text-transform: uppercase; opacity: .7; margin: 0; }
-h1, h2, h3 { letter-spacing: -.01em; }
-h1 em, h2 em, h3 em { font-style: italic; }
-@media (max-width: 640px) {
-  [data-testid="stMainBlockContainer"] { padding: 4rem 1rem 3rem; }
-  h1 { font-size: 2rem !important; }
-  .safety { font-size: .84rem; padding: .5rem .7rem; }
-}
-</style>
-"""
 
 
 # --- Around a page ------------------------------------------------------------------------------------------
@@ -50,6 +29,11 @@ def header(title: str, lead: str | None = None) -> None:
     st.title(title, anchor=False)
     if lead:
         st.html(f'<p class="lead">{lead}</p>')
+
+
+def section(title: str, anchor: str | None = None) -> None:
+    """The headline of a part of a page, one level under the page's own; ``anchor`` names it for links."""
+    st.header(title, anchor=anchor or False)
 
 
 # --- The way between the pages ------------------------------------------------------------------------------

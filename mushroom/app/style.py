@@ -1,0 +1,48 @@
+"""The style that every page shares: what Streamlit's theme cannot say.
+
+Text is never fainter than 4.5:1 on the page, in light and dark; tests/browser/test_accessibility.py measures it.
+"""
+
+STYLE = """
+<style>
+:root { --quiet: light-dark(#55504a, #b9b6ae); --right: light-dark(#1f6b48, #7fc09c);
+  --wrong: light-dark(#a8480b, #f0a860); }
+/* Room to breathe, and lines no longer than the eye likes. */
+[data-testid="stMainBlockContainer"] { max-width: 76rem; padding-top: 4.5rem; padding-bottom: 4rem; }
+/* The safety sentence stays in sight however far a visitor scrolls: under Streamlit's own bar, over the page. */
+[data-testid="stElementContainer"]:has(.safety) { position: sticky; top: 3.75rem; z-index: 50; }
+.safety { display: flex; gap: .6rem; align-items: baseline; margin: 0; padding: .55rem .9rem;
+  border-radius: .6rem; font-size: .9rem; line-height: 1.45;
+  background: light-dark(#f6e9d9, #33291e); border-left: 4px solid #c9711a; }
+.safety b { white-space: nowrap; }
+.lead { font-size: 1.08rem; line-height: 1.55; max-width: 44rem; color: var(--quiet); margin: 0; }
+.eyebrow { font-size: .78rem; letter-spacing: .08em; text-transform: uppercase; color: var(--quiet); margin: 0; }
+h1, h2, h3 { letter-spacing: -.01em; }
+h1 em, h2 em, h3 em { font-style: italic; }
+[data-testid="stHeading"] h2 { font-size: 1.5rem; padding-top: 1.2rem; }
+/* Streamlit's own grey for captions and the text of charts is 4.1:1 and 3.6:1 on this paper. */
+[data-testid="stCaptionContainer"] { color: var(--quiet); opacity: 1; }
+[data-testid="stCaptionContainer"] p, [data-testid="stCaptionContainer"] li { color: inherit; opacity: 1; }
+[data-testid="stPlotlyChart"] svg text { fill: light-dark(#262320, #ece8df) !important; fill-opacity: 1 !important; }
+/* White on the dark theme's light green is 2.1:1. */
+[data-testid="stMultiSelect"] [data-baseweb="tag"], [data-testid="stMultiSelectTag"] {
+  background: light-dark(#2f6b4f, #2b4437) !important; color: #fff !important; }
+@media (max-width: 640px) {
+  [data-testid="stMainBlockContainer"] { padding: 4rem 1rem 3rem; }
+  h1 { font-size: 2rem !important; }
+  .safety { font-size: .84rem; padding: .5rem .7rem; }
+}
+/* On paper there is nothing to scroll or press. */
+@media print {
+  .stApp, [data-testid="stAppViewContainer"], [data-testid="stMain"], [data-testid="stAppScrollToBottomContainer"] {
+    position: static !important; display: block !important; height: auto !important; overflow: visible !important; }
+  [data-testid="stHeader"], [data-testid="stToolbar"], .stButton, .stDownloadButton, .on-this-page {
+    display: none !important; }
+  [data-testid="stElementContainer"]:has(.safety) { position: static; }
+  [data-testid="stMainBlockContainer"] { padding: 0; max-width: none; }
+  h2, h3 { break-after: avoid; }
+  [data-testid="stPlotlyChart"], [data-testid="stDataFrame"], tr, figure { break-inside: avoid; }
+  @page { size: A4; margin: 14mm; }
+}
+</style>
+"""
