@@ -8,7 +8,6 @@ from streamlit.delta_generator import DeltaGenerator
 from mushroom.app.style import STYLE
 from mushroom.texts import SAFETY
 
-
 # --- Around a page ------------------------------------------------------------------------------------------
 
 
