@@ -183,12 +183,7 @@ class Classifier:
 
     def cover(self, photo: Image.Image, mask: np.ndarray) -> Prediction:
         """The answer for ``photo`` with the part where ``mask``, bool (height, width), is true blurred away."""
-        images = self.to_images([photo])
-        side = self.preprocessing.input_px
-        seen = Image.fromarray(mask.astype(np.uint8) * 255).resize((side, side), Image.Resampling.BILINEAR)
-        covered = faithfulness.cover(images, torch.from_numpy(np.asarray(seen) > 127)[None])
-        with torch.inference_mode():
-            return self.read_logits(self.model(covered).float().numpy())[0]
+        return self.predict([faithfulness.cover(photo, mask)])[0]
 
     @cached_property
     def default_layer(self) -> Layer:

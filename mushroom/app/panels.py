@@ -13,7 +13,7 @@ from mushroom.app.components import Rectangle
 from mushroom.app.subject import Subject
 from mushroom.app.viewer import chosen_layer
 from mushroom.genera import GENUS_BY_NAME
-from mushroom.texts import percent
+from mushroom.texts import NONE_OF_THE_NINE, percent
 
 if TYPE_CHECKING:
     from mushroom.classifier import Classifier, Explanation, Prediction
@@ -79,8 +79,9 @@ def _why_not(subject: Subject, view: Image.Image, explanation: "Explanation", cl
 
 def _cover(subject: Subject, view: Image.Image, explanation: "Explanation", classifier: "Classifier") -> None:
     from mushroom.app import figures
+    from mushroom.explain.faithfulness import cover
 
-    st.caption("Blur a part of the photo and see whether the answer stays. True reasons are missed when covered.")
+    st.caption("Blur a part of the photo and see whether the answer stays.")
     part = st.segmented_control(
         "Cover",
         COVERED_PARTS,
@@ -107,31 +108,21 @@ def _cover(subject: Subject, view: Image.Image, explanation: "Explanation", clas
         )
         st.markdown(_change(before, after))
     with left:
-        if part == COVERED_PARTS[0]:
-            hidden = mask(view)
-            shown = np.where(hidden[..., None], np.asarray(view) // 4, np.asarray(view)).astype(np.uint8)
-            st.image(components.jpeg(Image.fromarray(shown)), width="stretch", alt="The photo, the covered part dark")
+        hidden = mask(view)
+        st.image(components.jpeg(cover(view, hidden)), width="stretch", alt="The photo, the covered part blurred")
+        st.caption(f"This is what the network was given: {percent(hidden.mean())} of the photo is blurred.")
 
 
 def _hottest(explanation: "Explanation", classifier: "Classifier") -> tuple[str, Masking] | None:
+    from mushroom.explain.regions import hottest_mask
+
     layer = chosen_layer(explanation)
-    percent = st.slider("Cover the hottest part of the photo", 5, 60, 20, 5, format="%d %%", key="hottest_percent")
+    asked = st.slider("Cover the hottest part of the photo", 5, 60, 20, 5, format="%d %%", key="hottest_percent")
     if not explanation.has_evidence[layer.name]:
         return None
     heatmap = explanation.heatmaps[layer.name]
-    name = f"hottest:{explanation.genus}:{explanation.method}:{layer.name}:{percent}"
-    return name, partial(hottest_mask, heatmap, percent / 100)
-
-
-def hottest_mask(heatmap: np.ndarray, share: float, photo: Image.Image) -> np.ndarray:
-    """Bool (height, width) of the photo: true for the ``share`` of its pixels where the heatmap is highest."""
-    from mushroom.explain import overlays
-
-    upsampled = overlays.upsample(heatmap, photo.size)
-    hottest = np.argsort(upsampled, axis=None, kind="stable")[::-1][: round(share * upsampled.size)]
-    mask = np.zeros(upsampled.size, bool)
-    mask[hottest] = True
-    return mask.reshape(upsampled.shape)
+    name = f"hottest:{explanation.genus}:{explanation.method}:{layer.name}:{asked}"
+    return name, lambda photo: hottest_mask(heatmap, asked, photo.size)
 
 
 def _dragged(view: Image.Image) -> tuple[str, Masking]:
@@ -173,12 +164,17 @@ def rectangle_mask(rectangle: Rectangle, photo: Image.Image) -> np.ndarray:
 
 
 def _change(before: "Prediction", after: "Prediction") -> str:
-    """One sentence on what covering did."""
+    """What covering did, and what that means, in one or two sentences."""
     was, now = before.probabilities[before.genus], after.probabilities[before.genus]
     moved = f"*{before.genus}* goes from **{percent(was)}** to **{percent(now)}**"
-    if after.genus != before.genus:
+    if after.unknown and not before.unknown:
+        return f"{moved}; the network would now say: {NONE_OF_THE_NINE}."
+    if (after.unknown, after.genus) != (before.unknown, before.genus):
         return f"{moved}; the network would now say *{after.genus}* ({percent(after.confidence)})."
-    return f"{moved}; the network would still say *{after.genus}*."
+    return (
+        f"{moved}; the answer stays the same: the rest of the photo is enough for it. The covered part may have "
+        "counted all the same, where several parts each are enough."
+    )
 
 
 def _field_marks(genus: str) -> None:

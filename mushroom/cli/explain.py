@@ -15,6 +15,7 @@ from mushroom.classifier import Classifier, Explanation, class_index
 from mushroom.errors import CheckpointError, ExplanationError, PhotoError
 from mushroom.explain import faithfulness, overlays
 from mushroom.explain.gradcam import METHODS
+from mushroom.explain.regions import hottest_mask
 from mushroom.photos import read_photo_file
 from mushroom.texts import SAFETY
 
@@ -92,10 +93,7 @@ def explanation_numbers(path: Path, photo: Image.Image, explanation: Explanation
 
 def top_region(heatmap: np.ndarray, size: tuple[int, int]) -> dict[str, int] | None:
     """The box around the hottest fifth of a photo of ``size`` (width, height), in pixels; None where it is empty."""
-    width, height = size
-    rows, columns = np.nonzero(
-        faithfulness.hottest_mask(torch.from_numpy(heatmap), TOP_REGION_PERCENT, height, width).numpy()
-    )
+    rows, columns = np.nonzero(hottest_mask(heatmap, TOP_REGION_PERCENT, size))
     if not len(rows):
         return None
     return {

@@ -1,4 +1,4 @@
-"""How alike two heatmaps are, and how far two networks agree: on the genus, and on where they look."""
+"""How far two networks agree: on the genus, and on where they look."""
 
 import itertools
 import json
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import spearmanr
 from tqdm import tqdm
 
 from mushroom.checkpoint import AGREEMENT_FILE, PREDICTIONS_FILE
@@ -15,44 +14,13 @@ from mushroom.classifier import Classifier
 from mushroom.dataset import Prepared
 from mushroom.errors import CheckpointError
 from mushroom.evaluation.metrics import KNOWN, accuracy_difference, bootstrap_interval, macro_f1, read_predictions
-from mushroom.explain.overlays import upsample
+from mushroom.explain.similarity import on_grid, overlap, rank_correlation
 from mushroom.genera import GENERA
 from mushroom.model import write_text
 from mushroom.photos import read_photo_file
 
-GRID_PX = 64
-"""Heatmaps of different sizes are compared on a grid of this many points squared."""
-
-HOTTEST_SHARE = 0.2
-"""The hottest part of a heatmap is this share of the photo."""
-
 SAMPLE = 96
 SEED = 0
-
-
-def on_grid(heatmap: np.ndarray) -> np.ndarray:
-    """A heatmap of any size, in [0, 1], on the grid: (GRID_PX, GRID_PX)."""
-    return upsample(heatmap, (GRID_PX, GRID_PX))
-
-
-def overlap(one: np.ndarray, other: np.ndarray) -> float:
-    """Shared part of the two heatmaps' hottest places: intersection over union, 0 to 1.
-
-    The heatmaps, (GRID_PX, GRID_PX), each give as many places: ``HOTTEST_SHARE`` of all.
-    """
-    count = round(HOTTEST_SHARE * one.size)
-    hottest = [set(np.argsort(heatmap, axis=None, kind="stable")[-count:].tolist()) for heatmap in (one, other)]
-    return len(hottest[0] & hottest[1]) / len(hottest[0] | hottest[1])
-
-
-def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
-    """Spearman's rank correlation of two heatmaps of the same size, -1 to 1; ties share their mean rank.
-
-    Not a number where one of them is the same everywhere: it ranks nothing.
-    """
-    if one.min() == one.max() or other.min() == other.max():
-        return float("nan")
-    return float(spearmanr(one.ravel(), other.ravel()).statistic)
 
 
 def measure_agreement(folders: Sequence[Path], prepared: Prepared) -> dict[str, Any]:

@@ -1,14 +1,14 @@
 """Do the hot places matter? Cover them, uncover them, shuffle what was learned, and watch the network's
 answer.
 
-    cover(images, masks) -> images                                      blurred where the mask is true
-    hottest_mask(heatmap, percent, height, width) -> mask               for cover-and-see deletion_curves /
-    insertion_curves(model, images, targets, heatmaps) -> (B, STEPS + 1);  area_under(curves)
-    confidence_change(model, images, targets, heatmaps) -> (drop, increased) shuffled_head(model, seed) ->
-    model;  rank_correlation(one, other) faithfulness_table(model, images, layers, ...) -> dict
-    what report.json holds
+    cover(photo, mask) -> photo                                   blurred where the mask is true
+    deletion_curves / insertion_curves(model, images, targets, heatmaps) -> (B, STEPS + 1)
+    area_under(curves) -> (B,)
+    confidence_change(model, images, targets, heatmaps) -> (drop, increased)
+    shuffled_head(model, seed) -> model
+    faithfulness_table(model, images, layers, ...) -> dict        what report.json holds
 
-Everything takes heatmaps (B, h, w) in [0, 1], as many target class indices, and as many normalised images,
+The measures take heatmaps (B, h, w) in [0, 1], as many target class indices, and as many normalised images,
 float (B, 3, S, S), or one (1, 3, S, S) that all are about; "confidence" is the softmax probability of the
 target. The network is only ever called.
 """
@@ -19,13 +19,16 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
-from scipy.stats import spearmanr
+from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
 from mushroom.explain.gradcam import METHODS, Layer, LayerHeatmaps, heatmaps, heatmaps_of_every_class
+from mushroom.explain.regions import upsample
+from mushroom.explain.similarity import rank_correlation
 
 BATCH = 32
 
@@ -39,6 +42,9 @@ by pixel, the speckles of an early layer's heatmap would wreck a photo merely by
 BLUR_SHARE = 1 / 16
 """Standard deviation of the blur that covers, as a share of the image's side: a cap becomes a smudge."""
 
+BLUR_PX = 256
+"""Photos are blurred at no more than this many pixels on a side."""
+
 CHANGED_BELOW = 0.5
 """With the head shuffled, a heatmap whose rank correlation stays at or above this is not about the genus."""
 
@@ -48,9 +54,17 @@ CHANCE_MAPS = 4
 # --- Cover and see ------------------------------------------------------------------------------------------
 
 
-def cover(images: Tensor, masks: Tensor) -> Tensor:
-    """``images`` (B, 3, h, w) blurred beyond recognition where ``masks``, bool (B, h, w), is true."""
-    return torch.where(masks[:, None], blur(images), images)
+def cover(photo: Image.Image, mask: np.ndarray) -> Image.Image:
+    """The RGB ``photo`` blurred beyond recognition where ``mask``, bool (height, width), is true.
+
+    What a page shows as covered and what the network is then asked about are this one picture.
+    """
+    small = photo.copy()
+    # So wide a blur leaves nothing that a larger picture could hold; and of a large one it would take seconds.
+    small.thumbnail((BLUR_PX, BLUR_PX), Image.Resampling.BOX)
+    pixels = torch.from_numpy(np.array(small)).permute(2, 0, 1)[None].float()
+    blurred = Image.fromarray(blur(pixels)[0].permute(1, 2, 0).round().clamp(0, 255).byte().numpy())
+    return Image.composite(blurred.resize(photo.size, Image.Resampling.BICUBIC), photo, Image.fromarray(mask))
 
 
 def blur(images: Tensor) -> Tensor:
@@ -64,19 +78,6 @@ def blur(images: Tensor) -> Tensor:
     padded = functional.pad(images, (reach, reach, reach, reach), mode="reflect")
     rows = functional.conv2d(padded, kernel, groups=channels)
     return functional.conv2d(rows, kernel.transpose(2, 3), groups=channels)
-
-
-def hottest_mask(heatmap: Tensor, percent: float, height: int, width: int) -> Tensor:
-    """Bool (height, width): the hottest ``percent`` of the area under ``heatmap`` (h, w).
-
-    Places without any evidence are never among them, so the mask is empty where the heatmap is.
-    """
-    enlarged = _upsample(heatmap[None], height, width)[0]
-    count = round(enlarged.numel() * percent / 100)
-    if count == 0:
-        return torch.zeros(height, width, dtype=torch.bool)
-    threshold = enlarged.flatten().kthvalue(enlarged.numel() - count + 1).values
-    return (enlarged >= threshold) & (enlarged > 0)
 
 
 # --- Deletion and insertion ---------------------------------------------------------------------------------
@@ -122,7 +123,7 @@ def _patch_ranks(maps: Tensor) -> Tensor:
     if max(maps.shape[1:]) > PATCHES:
         heat = functional.adaptive_avg_pool2d(maps[:, None], PATCHES)[:, 0]
     else:
-        heat = _upsample(maps, PATCHES, PATCHES)
+        heat = _enlarged(maps, (PATCHES, PATCHES))
     shuffled = torch.randperm(PATCHES**2, generator=torch.Generator().manual_seed(0)).to(maps.device)
     order = shuffled[heat.flatten(1)[:, shuffled].argsort(stable=True, dim=1, descending=True)]
     return order.argsort(1).view(-1, PATCHES, PATCHES)
@@ -139,7 +140,7 @@ def confidence_change(model: nn.Module, images: Tensor, targets: Tensor, maps: T
     the mean colour; averages over photos are the "average drop" and the "increase in confidence".
     """
     before = _confidence(model, images, targets)
-    masks = _upsample(maps, images.shape[2], images.shape[3])
+    masks = _enlarged(maps, (images.shape[3], images.shape[2]))
     after = _confidence(model, images * masks[:, None], targets)
     drop = (before - after).clamp_min(0) / before.clamp_min(torch.finfo(before.dtype).tiny)
     return drop, after > before
@@ -205,18 +206,6 @@ def shuffled_head(model: Any, seed: int) -> nn.Module:
     return ShuffledHead(model.backbone, head)
 
 
-def rank_correlation(one: Tensor, other: Tensor) -> float | None:
-    """Spearman's rank correlation of two heatmaps of the same size.
-
-    None where ``one`` is the same everywhere and has nothing to lose; 0 where only ``other`` is.
-    """
-    if one.min() == one.max():
-        return None
-    if other.min() == other.max():
-        return 0.0
-    return float(spearmanr(one.flatten().cpu(), other.flatten().cpu()).statistic)
-
-
 # --- The table of a network ---------------------------------------------------------------------------------
 
 
@@ -249,7 +238,7 @@ def faithfulness_table(
             for method, faithfulness in zip(methods, measure(model, image, target, maps), strict=True):
                 measured[method, name].append(faithfulness)
                 original, changed = (maps_of[name] for maps_of in found[method])
-                correlation = rank_correlation(original, changed)
+                correlation = _correlation(original, changed)
                 correlations[method, name] += [] if correlation is None else [correlation]
         chance += measure(model, image, target, noise[index].to(image.device))
     rows = [
@@ -324,9 +313,17 @@ def _mean(values: Sequence[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def _upsample(maps: Tensor, height: int, width: int) -> Tensor:
-    """Heatmaps (B, h, w) at (B, height, width), without a shift."""
-    return functional.interpolate(maps[:, None], (height, width), mode="bilinear", align_corners=False)[:, 0]
+def _enlarged(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Heatmaps (B, h, w) at ``size`` (width, height): (B, height, width)."""
+    return torch.stack([torch.from_numpy(upsample(one, size)) for one in maps.cpu().numpy()]).to(maps.device)
+
+
+def _correlation(original: Tensor, shuffled: Tensor) -> float | None:
+    """Rank correlation of a heatmap with that of the shuffled head; 0 where all is lost, None where none was."""
+    if original.min() == original.max():
+        return None
+    correlation = rank_correlation(original.cpu().numpy(), shuffled.cpu().numpy())
+    return 0.0 if math.isnan(correlation) else correlation
 
 
 def _logits(model: nn.Module, images: Tensor) -> Tensor:

@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from mushroom.explain.regions import upsample
+
 COLOUR_MAPS: Mapping[str, int] = {"even": cv2.COLORMAP_INFERNO, "jet": cv2.COLORMAP_JET}
 """Colour maps by name: ``even`` is perceptually even, so that twice as hot looks twice as hot and survives
 colour blindness and a grey printer; ``jet`` is the look of the notebook that this project grew from."""
@@ -23,15 +25,6 @@ PAPER = "white"
 INK = "#222222"
 
 
-def upsample(heatmap: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A heatmap (h, w) at ``size`` (width, height) in pixels: float32 (height, width) in [0, 1].
-
-    Each cell's value stands at the centre of the area that the cell covers, so nothing shifts by half a cell.
-    """
-    enlarged = cv2.resize(np.asarray(heatmap, np.float32), size, interpolation=cv2.INTER_LINEAR)
-    return np.clip(enlarged, 0, 1)
-
-
 def overlay(
     photo: Image.Image,
     heatmap: np.ndarray,
@@ -45,7 +38,7 @@ def overlay(
     """
     if not 0 <= opacity <= 1:
         raise ValueError(f"The opacity must be from 0 to 1, not {opacity}.")
-    levels = np.round(upsample(heatmap, photo.size) * 255).astype(np.uint8)
+    levels = np.round(upsample(heatmap, photo.size).clip(0, 1) * 255).astype(np.uint8)
     coloured = colour_table(colours)[levels]
     return Image.fromarray(cv2.addWeighted(np.asarray(photo), 1 - opacity, coloured, opacity, 0))
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from mushroom.app import components, panels, photo_table, records
 from mushroom.app.pages import browse, compare, report
 from mushroom.genera import GENERA
-from mushroom.texts import SAFETY, percent
+from mushroom.texts import NONE_OF_THE_NINE, SAFETY, percent
 
 TIMEOUT = 120
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
@@ -179,12 +180,17 @@ def test_a_file_name_that_is_a_formula_does_not_run_in_a_spreadsheet() -> None:
     assert table.splitlines()[1].startswith("'=HYPERLINK")
 
 
-def test_the_hottest_part_covers_the_share_asked_for() -> None:
-    heatmap = np.linspace(0, 1, 49, dtype=np.float32).reshape(7, 7)
-    mask = panels.hottest_mask(heatmap, 0.2, Image.new("RGB", (70, 70)))
-    assert mask.mean() == pytest.approx(0.2, abs=0.01)
-    assert mask[-1].all()
-    assert not mask[0].any()
+def test_an_answer_that_covering_does_not_change_is_not_said_to_miss_its_reasons() -> None:
+    from mushroom.classifier import Prediction
+
+    shares = dict.fromkeys(GENERA, 0.0) | {GENERA[0]: 0.9, GENERA[1]: 0.1}
+    sure = Prediction(GENERA[0], 0.9, shares, False, 0.0, (0.0,) * 9)
+    same = panels._change(sure, sure)
+    assert "the rest of the photo is enough" in same
+    assert "may have counted all the same" in same
+    other = replace(sure, genus=GENERA[1], confidence=0.9, probabilities=shares | {GENERA[0]: 0.1, GENERA[1]: 0.9})
+    assert f"would now say *{GENERA[1]}* (90%)" in panels._change(sure, other)
+    assert f"would now say: {NONE_OF_THE_NINE}" in panels._change(sure, replace(sure, unknown=True))
 
 
 def test_a_rectangle_covers_what_lies_inside() -> None:

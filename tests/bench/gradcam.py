@@ -8,6 +8,7 @@ machine hits them alike. The photos are real ones where this machine has some (M
 """
 
 import argparse
+import math
 import os
 import statistics
 import sys
@@ -26,8 +27,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mushroom.checkpoint import list_checkpoints
 from mushroom.classifier import Classifier
-from mushroom.explain.faithfulness import rank_correlation
 from mushroom.explain.gradcam import find_layers, heatmaps
+from mushroom.explain.similarity import rank_correlation
 from mushroom.model import IMAGENET_MEAN, IMAGENET_STD, GenusNet, ModelConfig, build_model
 from mushroom.photos import Preprocessing, read_photo_file, to_tensor
 
@@ -155,8 +156,8 @@ def half_precision(model: GenusNet, images: Tensor, layers: Sequence[str], repea
                 spent[half].append(ours(model, images[:1], layers))
                 maps[half] = heatmaps(model, images, layers, TARGET).maps
     pairs = [zip(maps[False][name], maps[True][name], strict=True) for name in layers]
-    found = [rank_correlation(one, other) for pair in pairs for one, other in pair]
-    correlations = [value for value in found if value is not None]
+    found = [rank_correlation(one.numpy(), other.numpy()) for pair in pairs for one, other in pair]
+    correlations = [value for value in found if not math.isnan(value)]
     ratio = statistics.median(spent[True][1:]) / statistics.median(spent[False][1:])
     kept = f"{statistics.median(correlations):.4f}, lowest {min(correlations):.4f}" if correlations else "none"
     return f"bf16: {ratio:.3f} of the time, rank correlation with float32: median {kept}"

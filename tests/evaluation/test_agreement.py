@@ -4,7 +4,6 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from painted import PAINTED, paint_photos
@@ -12,14 +11,7 @@ from painted import PAINTED, paint_photos
 from mushroom.app import records
 from mushroom.dataset import Prepared, load_prepared, prepare
 from mushroom.errors import CheckpointError
-from mushroom.evaluation.agreement import (
-    GRID_PX,
-    measure_agreement,
-    on_grid,
-    overlap,
-    rank_correlation,
-    write_agreement,
-)
+from mushroom.evaluation.agreement import measure_agreement, write_agreement
 from mushroom.evaluation.report import LATENCY_REPEATS, evaluate
 from mushroom.model import ModelConfig, build_model, save_checkpoint
 
@@ -45,15 +37,6 @@ def models(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Path
         evaluate(folder / name, prepared)
     shutil.copytree(folder / "one", folder / "same")
     return folder
-
-
-def test_equal_heatmaps_agree_wholly_and_opposite_ones_not_at_all() -> None:
-    slope = on_grid(np.linspace(0, 1, 49, dtype=np.float32).reshape(7, 7))
-    assert slope.shape == (GRID_PX, GRID_PX)
-    assert (rank_correlation(slope, slope), overlap(slope, slope)) == (pytest.approx(1.0), 1.0)
-    assert rank_correlation(slope, 1 - slope) == pytest.approx(-1.0)
-    assert overlap(slope, 1 - slope) == 0.0
-    assert np.isnan(rank_correlation(slope, np.zeros_like(slope)))
 
 
 def test_networks_of_the_same_weights_agree_and_others_less(models: Path, prepared: Prepared) -> None:

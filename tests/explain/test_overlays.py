@@ -2,9 +2,7 @@
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from torch.nn import functional
 
 from mushroom.explain.overlays import (
     COLOUR_MAPS,
@@ -15,43 +13,7 @@ from mushroom.explain.overlays import (
     css_colours,
     film_strip,
     overlay,
-    upsample,
 )
-
-
-def centre_of_mass(values: np.ndarray) -> tuple[float, float]:
-    rows, columns = np.indices(values.shape) + 0.5
-    return float((rows * values).sum() / values.sum()), float((columns * values).sum() / values.sum())
-
-
-def one_hot_cell(row: int, column: int, height: int = 5, width: int = 7) -> np.ndarray:
-    heatmap = np.zeros((height, width), np.float32)
-    heatmap[row, column] = 1
-    return heatmap
-
-
-@pytest.mark.parametrize(("row", "column"), [(1, 1), (2, 3), (3, 5)])
-@pytest.mark.parametrize("scale", [32, 33])
-def test_a_hot_cell_stays_over_the_area_it_covers(row: int, column: int, scale: int) -> None:
-    enlarged = upsample(one_hot_cell(row, column), (7 * scale, 5 * scale))
-    assert enlarged.shape == (5 * scale, 7 * scale)
-    # Half a cell would be 16 pixels.
-    assert centre_of_mass(enlarged) == pytest.approx(((row + 0.5) * scale, (column + 0.5) * scale), abs=0.05)
-
-
-def test_a_symmetric_map_stays_symmetric() -> None:
-    heatmap = np.array([[0.0, 1.0, 0.0], [0.5, 0.2, 0.5], [0.0, 1.0, 0.0]], np.float32)
-    enlarged = upsample(heatmap, (301, 299))
-    np.testing.assert_allclose(enlarged, enlarged[::-1], atol=1e-5)
-    np.testing.assert_allclose(enlarged, enlarged[:, ::-1], atol=1e-5)
-
-
-def test_pages_and_measurements_upsample_alike() -> None:
-    heatmap = np.random.default_rng(0).random((7, 9), np.float32)
-    expected = functional.interpolate(
-        torch.from_numpy(heatmap)[None, None], (224, 300), mode="bilinear", align_corners=False
-    )[0, 0]
-    np.testing.assert_allclose(upsample(heatmap, (300, 224)), expected, atol=1e-4)
 
 
 def test_the_even_colours_grow_evenly_lighter_and_are_the_default() -> None:

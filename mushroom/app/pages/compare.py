@@ -247,7 +247,7 @@ def differences(heatmaps: Mapping[str, np.ndarray]) -> list[str]:
 
     Empty heatmaps are named and left out. With many pairs only the most and the least alike are told.
     """
-    from mushroom.evaluation.agreement import on_grid, overlap, rank_correlation
+    from mushroom.explain.similarity import on_grid, overlap, rank_correlation
 
     grids = {title: on_grid(heatmap) for title, heatmap in heatmaps.items() if heatmap.any()}
     sentences = [f"{title} has an empty heatmap: nothing to compare." for title in heatmaps if title not in grids]

@@ -1,0 +1,85 @@
+"""Heatmaps on the photo: nothing shifts, and what counts as hot is what was asked for."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from mushroom.explain.regions import hottest_mask, upsample
+
+
+def centre_of_mass(values: np.ndarray) -> tuple[float, float]:
+    rows, columns = np.indices(values.shape) + 0.5
+    return float((rows * values).sum() / values.sum()), float((columns * values).sum() / values.sum())
+
+
+def one_hot_cell(row: int, column: int, height: int = 5, width: int = 7) -> np.ndarray:
+    heatmap = np.zeros((height, width), np.float32)
+    heatmap[row, column] = 1
+    return heatmap
+
+
+# --- At the photo's size ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("row", "column"), [(1, 1), (2, 3), (3, 5)])
+@pytest.mark.parametrize("scale", [32, 33])
+def test_a_hot_cell_stays_over_the_area_it_covers(row: int, column: int, scale: int) -> None:
+    enlarged = upsample(one_hot_cell(row, column), (7 * scale, 5 * scale))
+    assert enlarged.shape == (5 * scale, 7 * scale)
+    # Half a cell would be 16 pixels.
+    assert centre_of_mass(enlarged) == pytest.approx(((row + 0.5) * scale, (column + 0.5) * scale), abs=0.05)
+
+
+def test_a_symmetric_map_stays_symmetric() -> None:
+    heatmap = np.array([[0.0, 1.0, 0.0], [0.5, 0.2, 0.5], [0.0, 1.0, 0.0]], np.float32)
+    enlarged = upsample(heatmap, (301, 299))
+    np.testing.assert_allclose(enlarged, enlarged[::-1], atol=1e-5)
+    np.testing.assert_allclose(enlarged, enlarged[:, ::-1], atol=1e-5)
+
+
+def test_it_is_the_bilinear_interpolation_of_the_field() -> None:
+    heatmap = np.random.default_rng(0).random((7, 9), np.float32)
+    expected = functional.interpolate(
+        torch.from_numpy(heatmap)[None, None], (224, 300), mode="bilinear", align_corners=False
+    )[0, 0]
+    np.testing.assert_allclose(upsample(heatmap, (300, 224)), expected, atol=1e-4)
+
+
+# --- The hottest places -------------------------------------------------------------------------------------
+
+
+def test_one_hot_cell_of_49_and_60_percent_cover_what_is_hot_and_no_more() -> None:
+    # Bilinear heat of one cell reaches half a cell further on each side: 2 x 2 cells of 7 x 7, less the last row
+    # and column, which are exactly cold.
+    mask = hottest_mask(one_hot_cell(3, 3, 7, 7), 60, (700, 700))
+    assert mask.mean() == pytest.approx(4 / 49, abs=0.001)
+    assert mask[300:400, 300:400].all()
+    assert not mask[:250].any()
+
+
+@pytest.mark.parametrize("percent", [0, 1, 25, 50, 99, 100])
+def test_the_mask_takes_the_share_of_the_area_that_was_asked_for(percent: float) -> None:
+    heatmap = np.random.default_rng(0).random((7, 7), np.float32) + 0.01
+    mask = hottest_mask(heatmap, percent, (50, 40))
+    assert mask.shape == (40, 50)
+    assert mask.dtype == bool
+    assert mask.mean() == pytest.approx(percent / 100, abs=0.01)
+
+
+def test_the_mask_takes_the_hottest_places() -> None:
+    heatmap = np.random.default_rng(0).random((8, 8), np.float32) + 0.01
+    mask = hottest_mask(heatmap, 25, (8, 8))
+    assert heatmap[mask].min() > heatmap[~mask].max()
+
+
+def test_places_as_hot_as_the_last_one_taken_are_taken_too() -> None:
+    heatmap = np.array([[1.0, 0.5], [0.5, 0.5]])
+    assert hottest_mask(heatmap, 50, (2, 2)).all()
+    assert hottest_mask(heatmap, 25, (2, 2)).tolist() == [[True, False], [False, False]]
+
+
+def test_places_without_evidence_are_never_taken() -> None:
+    heatmap = np.array([[1.0, 0.0], [0.0, -1.0]])
+    assert hottest_mask(heatmap, 100, (2, 2)).tolist() == [[True, False], [False, False]]
+    assert not hottest_mask(np.zeros((7, 7)), 50, (28, 28)).any()
