@@ -27,8 +27,9 @@ def painted_app(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     pages do with them is what is tested.
     """
     from mushroom.checkpoint import DEFAULT_MODEL, SHIPPED_CHECKPOINTS
-    from mushroom.dataset import load_prepared, prepare
+    from mushroom.dataset import load_prepared
     from mushroom.evaluation.report import evaluate
+    from mushroom.training.prepare import prepare
 
     root = tmp_path_factory.mktemp("painted")
     for genus, colour in PAINTED.items():

@@ -15,7 +15,7 @@ from torchvision.transforms.v2.functional import to_pil_image
 
 from mushroom.classifier import Classifier
 from mushroom.cli.evaluate import print_evaluation
-from mushroom.dataset import Prepared, load_prepared, read_names, unlabelled_photos
+from mushroom.dataset import Prepared, load_prepared
 from mushroom.errors import TrainingError
 from mushroom.explain.gradcam import default_layer, find_layers, heatmaps
 from mushroom.explain.overlays import NOTEBOOK_COLOURS, NOTEBOOK_OPACITY, overlay
@@ -50,6 +50,7 @@ from mushroom.training.trainer import (
     training_photos,
     with_more,
 )
+from mushroom.training.unlabelled import read_names, unlabelled_photos
 
 LINEAR_HEAD_DROPOUT = 0.3
 TRAINED_FOLDER = "trained"

@@ -22,9 +22,10 @@ from visitor import Run, Visitor
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from mushroom.dataset import load_prepared, prepare
+from mushroom.dataset import load_prepared
 from mushroom.photos import MAX_BYTES
 from mushroom.texts import SAFETY
+from mushroom.training.prepare import prepare
 
 STRANGER = 65534
 """The user id of nobody."""

@@ -1,0 +1,217 @@
+"""What lies in a folder of photos: genus folders, photo files, and what a table beside them says of these."""
+
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from mushroom.dataset import DATASET_FILE, MANIFEST_FILE, SPLITS, TABLE_ENCODING
+from mushroom.errors import DatasetError
+from mushroom.genera import GENERA
+from mushroom.photos import PHOTO_SUFFIXES
+
+SYSTEM_FOLDERS = frozenset({"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information"})
+SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini", MANIFEST_FILE})
+"""What systems leave behind; so are names that start with a dot, ``._photo.jpg`` of macOS among them."""
+
+SPLIT_FOLDERS = frozenset({*SPLITS, "training", "val", "valid", "testing", "eval"})
+
+UNNAMED_FOLDERS = frozenset({"by_eye", "by_common_name", "unnamed"})
+"""Folders of background photos whose genus nobody knows for certain."""
+
+NONE_OF_THESE = frozenset({"", "none", "other"})
+"""In a table of corrections: the photo is of no genus here."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Photo files under ``root``: a table of ``photo``, ``genus``, ``source``, ``species`` and ``split``, and notes.
+
+    ``kind`` is empty for the genera to learn, else the name of the background folder.
+    """
+
+    root: Path
+    kind: str
+    photos: pd.DataFrame
+    notes: list[str]
+
+
+def genus_root(folder: Path, corrections: Mapping[str, str] | None = None) -> Path:
+    """The folder that holds the genus folders: ``folder``, or the one folder inside it that does."""
+    if corrections and any((folder / photo).is_file() for photo in corrections):
+        return folder
+    inside = _subfolders(folder)
+    if parts := [child.name for child in inside if clean_name(child.name).lower() in SPLIT_FOLDERS]:
+        above = ", ".join(f"{folder / name}" for name in parts)
+        raise DatasetError(
+            f"{folder} holds no genus folders but {above}: give one of these, or put all photos of a genus into one "
+            f"folder and say in a {MANIFEST_FILE} with the columns photo and split which photo tests."
+        )
+    if len(inside) == 1 and not any(_is_photo(path.name) for path in inside[0].iterdir()) and _subfolders(inside[0]):
+        return genus_root(inside[0])
+    if not any(True for child in inside for _ in walk_files(child)):
+        raise DatasetError(f"{folder} holds no genus folders: put the photos of each genus into a folder of its name.")
+    return folder
+
+
+def list_genus_photos(root: Path, corrections: Mapping[str, str]) -> Listing:
+    """Photo files in genus folders; the names of the folders are the genera. Raises DatasetError."""
+    rows, other_endings = [], Counter[str]()
+    for folder in _subfolders(root):
+        photos = _photo_files(folder, other_endings)
+        if not photos:
+            raise DatasetError(f"The genus folder {folder} holds no photos: add some or remove it.")
+        rows += [(path.relative_to(root).as_posix(), genus_name(folder.name)) for path in photos]
+    rows, notes = _corrected(root, rows, corrections)
+    if not rows:
+        raise DatasetError(f"{root} holds no photos of any genus.")
+    return Listing(root, "", _with_known_columns(root, rows), notes + _endings_note(root, other_endings))
+
+
+def list_background_photos(folder: Path) -> Listing:
+    """Photos that are of none of the genera; the name of a subfolder is their genus. Raises DatasetError."""
+    if not folder.is_dir():
+        raise DatasetError(f"There is no background folder {folder}.")
+    other_endings = Counter[str]()
+    photos = [path.relative_to(folder) for path in _photo_files(folder, other_endings)]
+    if not photos:
+        raise DatasetError(f"The background folder {folder} holds no photos.")
+    rows = []
+    for path in photos:
+        genus = genus_name(path.parts[0]) if len(path.parts) > 1 else ""
+        rows.append((path.as_posix(), "" if genus.lower() in UNNAMED_FOLDERS else genus))
+    kind = clean_name(folder.resolve().name)
+    return Listing(folder, kind, _with_known_columns(folder, rows), _endings_note(folder, other_endings))
+
+
+def clean_name(name: str) -> str:
+    """A folder's name as people read it: composed letters, single blanks, none at the ends."""
+    return " ".join(unicodedata.normalize("NFC", name).split())
+
+
+def genus_name(folder: str) -> str:
+    """The genus that a folder is named after: a known one in any capitals, any other as it is written."""
+    name = clean_name(folder)
+    return {genus.lower(): genus for genus in GENERA}.get(name.lower(), name)
+
+
+def read_corrections(path: Path) -> dict[str, str]:
+    """Genera that somebody gave to photos: a CSV of ``photo`` and ``genus``, as the app's download is one.
+
+    Raises DatasetError where it is no such table or names a photo twice with two genera.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
+            table = pd.read_csv(file, dtype=str, keep_default_na=False)
+        rows = list(zip(table["photo"], table["genus"], strict=True))
+    except (OSError, ValueError, KeyError) as error:
+        raise DatasetError(f"{path} can't be read as a table with the columns photo and genus.") from error
+    corrections: dict[str, str] = {}
+    for written, genus in rows:
+        # The app's table guards names that a spreadsheet would take for a formula.
+        photo = written[1:] if written[:1] == "'" and written[1:2] in "=+-@\t\r" else written
+        name = genus_name(genus)
+        if corrections.setdefault(photo, name) != name:
+            raise DatasetError(f"{path} names {photo} twice, {corrections[photo]} and {name}: keep one of the rows.")
+    return corrections
+
+
+def walk_files(folder: Path) -> Iterator[Path]:
+    """Files in a folder and below, in order; links are followed, but no folder is entered twice.
+
+    Passed over: what systems leave behind, and folders that ``prepare`` wrote.
+    """
+    entered = set()
+    for place, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in entered:
+            folders.clear()
+            continue
+        entered.add(real)
+        folders[:] = sorted(name for name in folders if _is_ours(Path(place, name)))
+        for name in sorted(files):
+            if not name.startswith(".") and name.lower() not in SYSTEM_FILES:
+                yield Path(place, name)
+
+
+def _is_ours(folder: Path) -> bool:
+    return (
+        not folder.name.startswith(".") and folder.name not in SYSTEM_FOLDERS and not (folder / DATASET_FILE).exists()
+    )
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    return sorted(child for child in folder.iterdir() if child.is_dir() and _is_ours(child))
+
+
+def _is_photo(name: str) -> bool:
+    return Path(name).suffix.lower() in PHOTO_SUFFIXES and not name.startswith(".")
+
+
+def _photo_files(folder: Path, other_endings: Counter[str]) -> list[Path]:
+    """Photo files in order; the endings of the other files are counted."""
+    files = [path for path in walk_files(folder) if path.is_file()]
+    other_endings.update(path.suffix.lower() or "none" for path in files if not _is_photo(path.name))
+    return [path for path in files if _is_photo(path.name)]
+
+
+def _endings_note(root: Path, endings: Counter[str]) -> list[str]:
+    if not endings:
+        return []
+    number = endings.total()
+    kinds = ", ".join(f"{ending} {count}" for ending, count in endings.most_common(5))
+    return [f"note: {number} file{'s' * (number > 1)} in {root} passed over for the ending ({kinds})"]
+
+
+def _corrected(
+    root: Path, rows: Iterable[tuple[str, str]], corrections: Mapping[str, str]
+) -> tuple[list[tuple[str, str]], list[str]]:
+    """Rows of photo and genus with what the corrections say, which know a photo by its path or by its name alone."""
+    rows = dict(rows)
+    genera = {*rows.values(), *GENERA}
+    by_name: dict[str, list[str]] = {}
+    for photo in rows:
+        by_name.setdefault(Path(photo).name, []).append(photo)
+    notes = []
+    for written, genus in corrections.items():
+        found = [written] if written in rows else by_name.get(written, [])
+        if not found and "/" not in written and (root / written).is_file() and _is_photo(written):
+            found = [written]
+        if not found:
+            notes.append(f"note: the corrections name {written}, which is not here")
+        elif len(found) > 1:
+            raise DatasetError(f"The corrections name {written}, but there are {len(found)}: write {found[0]} in full.")
+        elif genus.lower() in NONE_OF_THESE:
+            rows.pop(found[0], None)
+            notes.append(f"note: {found[0]} is left out: the corrections say it is none of these genera")
+        elif rows and genus not in genera and any("/" in photo for photo in rows):
+            raise DatasetError(f"The corrections name the genus {genus}, of which there is no folder: add one.")
+        else:
+            rows[found[0]] = genus
+    return list(rows.items()), notes
+
+
+def _with_known_columns(root: Path, rows: list[tuple[str, str]]) -> pd.DataFrame:
+    """Photos with ``source``, ``species`` and ``split`` as a manifest beside them gives them, else empty."""
+    listed = pd.DataFrame(rows, columns=["photo", "genus"]).assign(source="", species="", split="")
+    path = root / MANIFEST_FILE
+    if not path.exists():
+        return listed
+    try:
+        with path.open(newline="", **TABLE_ENCODING) as file:
+            known = pd.read_csv(file, keep_default_na=False, dtype=str)
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"{path} can't be read as a table: mend or remove it.") from error
+    if "photo" not in known:
+        raise DatasetError(f"{path} has no column photo: name it so, or remove the table.")
+    known = known.drop_duplicates("photo").set_index("photo")
+    for name in ("source", "species", "split"):
+        if name in known:
+            listed[name] = listed.photo.map(known[name]).fillna("").astype(str).str.strip()
+    if strange := set(listed.split) - {"", *SPLITS}:
+        raise DatasetError(f"{path} names the split {sorted(strange)[0]!r}: they are {', '.join(SPLITS)}.")
+    return listed
