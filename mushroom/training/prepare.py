@@ -210,7 +210,7 @@ class _Scanned:
 
 
 def _scan_all(listings: Sequence[Listing], progress: bool) -> tuple[pd.DataFrame, list[dict[str, str]]]:
-    """All listed photos that can be read, in one table with size, hash and perceptual hash; the others, with reasons."""
+    """All listed photos that can be read, with size, hash and perceptual hash; the others, with reasons."""
     listed = pd.concat([listing.photos.assign(kind=listing.kind) for listing in listings], ignore_index=True)
     roots = {listing.kind: listing.root for listing in listings}
     paths = [roots[row.kind] / row.photo for row in listed.itertuples()]
