@@ -4,7 +4,6 @@ One ``Classifier`` serves many threads at once. Its network is in eval mode with
 is loaded, and nothing here changes that.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,26 +12,37 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from torch import nn
 
-from mushroom.checkpoint import HUB_PREFIX, WEIGHTS_FILE, checkpoints_folder, list_checkpoints
-from mushroom.errors import CheckpointError, ExplanationError
-from mushroom.evaluation.metrics import probabilities, unknown_score
+from mushroom.calibration import probabilities, unknown_score
+from mushroom.checkpoint import (
+    HUB_PREFIX,
+    checkpoint_identity,
+    checkpoints_folder,
+    find_checkpoint,
+    list_checkpoints,
+    load_checkpoint,
+    weights_hash,
+)
+from mushroom.errors import CheckpointError, ExplanationError, PredictError
 from mushroom.explain import faithfulness, gradcam
 from mushroom.explain.gradcam import Layer, LayerHeatmaps
-from mushroom.genera import GENERA
-from mushroom.model import GenusNet, ModelConfig, load_checkpoint
+from mushroom.model import GenusNet, ModelConfig, feature_count
 from mushroom.photos import Preprocessing, to_tensor
 
 BATCH = 32
+DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 @dataclass(frozen=True)
 class Prediction:
     """The network's answer for one photo.
 
-    ``genus`` is the most probable of the nine and ``confidence`` its calibrated probability; ``probabilities``
-    sum to 1. ``unknown`` says that the photo is none of the nine, as far as the network can tell: its
-    ``unknown_score`` exceeds the checkpoint's threshold. ``logits`` are in the order of ``genera.GENERA``.
+    ``genus`` is the most probable of the checkpoint's genera and ``confidence`` its calibrated probability;
+    ``probabilities``, in the checkpoint's order, sum to 1. ``unknown`` says that the photo is none of them, as far as
+    the network can tell: its ``unknown_score`` exceeds the checkpoint's threshold. ``logits`` are the genera's.
+    ``other_genus`` is the most likely of the other genera that the network knows by name, and
+    ``other_confidence`` its share of all that the network holds possible, 0 to 1; None and 0 where it knows none.
     """
 
     genus: str
@@ -41,6 +51,8 @@ class Prediction:
     unknown: bool
     unknown_score: float
     logits: tuple[float, ...]
+    other_genus: str | None = None
+    other_confidence: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -64,17 +76,22 @@ class Explanation:
 class Classifier:
     """A loaded checkpoint: photos in, genera and heatmaps out."""
 
-    def __init__(self, model: GenusNet, config: ModelConfig, folder: Path) -> None:
-        self.model = model
+    def __init__(
+        self, model: GenusNet, config: ModelConfig, folder: Path, device: str = "cpu", batch: int = BATCH
+    ) -> None:
+        self.device = choose_device(device)
+        self.model = model.to(self.device)
         self.config = config
         self.folder = folder
+        self.batch = batch
         self.preprocessing = Preprocessing(config.input_px, config.mean, config.std)
 
     @classmethod
-    def load(cls, checkpoint: str | Path | None = None) -> "Classifier":
-        """The classifier of a checkpoint folder, or of ``hf://user/name@revision``; the default one without.
+    def load(cls, checkpoint: str | Path | None = None, *, device: str = "cpu", batch: int = BATCH) -> "Classifier":
+        """The classifier of a checkpoint folder, of one at hand by its name, or of ``hf://user/name@revision``.
 
-        Raises CheckpointError with a sentence where it can't be used.
+        Without ``checkpoint`` it is the default one. ``device`` is one of ``DEVICES``; ``batch`` photos are answered
+        at a time. Raises CheckpointError or PredictError with a sentence where it can't be used.
         """
         if checkpoint is None:
             at_hand = list_checkpoints()
@@ -87,14 +104,24 @@ class Classifier:
             from mushroom.hub import fetch, parse_address
 
             checkpoint = fetch(parse_address(str(checkpoint)))
-        folder = Path(checkpoint)
+        folder = find_checkpoint(checkpoint)
         model, config = load_checkpoint(folder)
-        return cls(model, config, folder)
+        return cls(model, config, folder, device, batch)
 
     @cached_property
     def weights_sha256(self) -> str:
         """Hash of the weights file: tells whether two reports speak of the same network."""
-        return hashlib.sha256((self.folder / WEIGHTS_FILE).read_bytes()).hexdigest()
+        return weights_hash(self.folder)
+
+    @cached_property
+    def identity(self) -> str:
+        """Hash of weights and config: two classifiers of one identity give the same answers."""
+        return checkpoint_identity(self.folder)
+
+    @property
+    def genera(self) -> tuple[str, ...]:
+        """The names it answers with, in the order of the logits."""
+        return self.config.genera
 
     @cached_property
     def parameter_count(self) -> int:
@@ -111,37 +138,77 @@ class Classifier:
         return torch.stack([to_tensor(photo, self.preprocessing) for photo in photos])
 
     def logits(self, photos: Sequence[Image.Image]) -> np.ndarray:
-        """Raw logits, float32 (n, 9), of RGB photos."""
-        with torch.inference_mode():
-            batches = [
-                self.model(self.to_images(photos[start : start + BATCH])) for start in range(0, len(photos), BATCH)
-            ]
-        return torch.cat(batches).float().numpy() if batches else np.zeros((0, len(GENERA)), np.float32)
+        """Raw logits, float32 (n, genera + other genera), of RGB photos."""
+        return self._batched(self.model, photos, self.config.logit_count)
+
+    def features(self, photos: Sequence[Image.Image]) -> np.ndarray:
+        """What the backbone makes of RGB photos before the head: float32 (n, features)."""
+        return self._batched(self.model.backbone, photos, feature_count(self.model.backbone))
 
     def predict(self, photos: Sequence[Image.Image]) -> list[Prediction]:
         """The answer for each RGB photo, in order."""
         return self.read_logits(self.logits(photos))
 
+    def predict_together(self, photos: Sequence[Image.Image]) -> Prediction:
+        """One answer for several RGB photos of one mushroom: the mean of their log-probabilities.
+
+        The unknown score is the mean of the photos' own. Raises PredictError without a photo.
+        """
+        if not photos:
+            raise PredictError("There is no photo to predict from.")
+        return self.read_together(self.logits(photos))
+
     def predict_images(self, images: torch.Tensor) -> list[Prediction]:
         """The answer for each of a batch of images as ``to_images`` gives them."""
-        with torch.inference_mode():
-            return self.read_logits(self.model(images).float().numpy())
+        return self.read_logits(self._forward(self.model, images))
 
     def read_logits(self, logits: np.ndarray) -> list[Prediction]:
-        """What logits (n, 9) say with this checkpoint's temperature and unknown threshold."""
-        threshold = self.config.unknown_threshold
-        answers = zip(logits, probabilities(logits, self.config.temperature), unknown_score(logits), strict=True)
-        return [
-            Prediction(
-                genus=GENERA[int(probability.argmax())],
-                confidence=float(probability.max()),
-                probabilities=dict(zip(GENERA, probability.tolist(), strict=True)),
-                unknown=threshold is not None and float(score) > threshold,
-                unknown_score=float(score),
-                logits=tuple(row.tolist()),
-            )
-            for row, probability, score in answers
-        ]
+        """What logits (n, genera + other genera) say with this checkpoint's temperature and unknown threshold."""
+        return [self._read(row, score) for row, score in zip(logits, self._unknown_scores(logits), strict=True)]
+
+    def read_together(self, logits: np.ndarray) -> Prediction:
+        """What the logits of several photos of one mushroom say together; see ``predict_together``."""
+        # The softmax of mean logits is the normalised mean of the log-probabilities.
+        return self._read(logits.mean(axis=0), float(self._unknown_scores(logits).mean()))
+
+    def _unknown_scores(self, logits: np.ndarray) -> np.ndarray:
+        return unknown_score(logits, len(self.genera))
+
+    def _read(self, logits: np.ndarray, score: float) -> Prediction:
+        """The answer that one row of logits is, with its unknown score."""
+        count, threshold = len(self.genera), self.config.unknown_threshold
+        [probability] = probabilities(logits[None, :count], self.config.temperature)
+        other, other_confidence = None, 0.0
+        if self.config.other_genera:
+            [shares] = probabilities(logits[None], self.config.temperature)
+            other = self.config.other_genera[int(shares[count:].argmax())]
+            other_confidence = float(shares[count:].max())
+        return Prediction(
+            genus=self.genera[int(probability.argmax())],
+            confidence=float(probability.max()),
+            probabilities=dict(zip(self.genera, probability.tolist(), strict=True)),
+            unknown=threshold is not None and float(score) > threshold,
+            unknown_score=float(score),
+            logits=tuple(logits[:count].tolist()),
+            other_genus=other,
+            other_confidence=other_confidence,
+        )
+
+    def _batched(self, network: nn.Module, photos: Sequence[Image.Image], width: int) -> np.ndarray:
+        """What ``network`` makes of photos, a batch at a time: float32 (n, width)."""
+        starts = range(0, len(photos), self.batch)
+        rows = [self._forward(network, self.to_images(photos[start : start + self.batch])) for start in starts]
+        return np.concatenate(rows) if rows else np.zeros((0, width), np.float32)
+
+    def _forward(self, network: nn.Module, images: torch.Tensor) -> np.ndarray:
+        """One forward pass on this classifier's device.
+
+        On CUDA in half precision, where it is faster and logits agree to about a hundredth; elsewhere in float32,
+        because half precision there is slower or changes answers.
+        """
+        half = torch.autocast("cuda", dtype=torch.float16, enabled=self.device.type == "cuda")
+        with torch.inference_mode(), half:
+            return network(images.to(self.device)).float().cpu().numpy()
 
     def explain(
         self,
@@ -159,31 +226,30 @@ class Classifier:
         chosen = self.choose_layers(layers)
         found = gradcam.heatmaps(
             self.model,
-            self.to_images([photo]),
+            self.to_images([photo]).to(self.device),
             [layer.name for layer in chosen],
-            targets=None if genus is None else [class_index(genus)],
+            targets=None if genus is None else [self.class_index(genus)],
             method=method,
-            against=None if against is None else [class_index(against)],
+            against=None if against is None else [self.class_index(against)],
         )
         return self._explanations(found, chosen, method)[0]
-
-    def explain_genera(
-        self, photo: Image.Image, method: str = "gradcam", layers: str | Sequence[str] = "stages"
-    ) -> dict[str, Explanation]:
-        """Heatmaps of one photo for each of the nine genera, from one forward pass."""
-        chosen = self.choose_layers(layers)
-        names = [layer.name for layer in chosen]
-        found = gradcam.heatmaps_of_every_class(self.model, self.to_images([photo]), names, method)
-        return {explanation.genus: explanation for explanation in self._explanations(found, chosen, method)}
 
     def channels(self, photo: Image.Image, genus: str) -> gradcam.Channels:
         """Grad-CAM for ``genus`` at the last stage, taken apart into what it adds up."""
         last = [layer for layer in self.layers if layer.stage_end][-1]
-        return gradcam.channels(self.model, self.to_images([photo]), last.name, class_index(genus))
+        return gradcam.channels(self.model, self.to_images([photo]).to(self.device), last.name, self.class_index(genus))
 
     def cover(self, photo: Image.Image, mask: np.ndarray) -> Prediction:
         """The answer for ``photo`` with the part where ``mask``, bool (height, width), is true blurred away."""
         return self.predict([faithfulness.cover(photo, mask)])[0]
+
+    def class_index(self, genus: str) -> int:
+        """The index of the logit of a genus, whatever its capitals; ExplanationError names the genera."""
+        wanted = genus.strip().casefold()
+        for index, name in enumerate((*self.genera, *self.config.other_genera)):
+            if name.casefold() == wanted:
+                return index
+        raise ExplanationError(f"{genus!r} is none of the genera of this checkpoint: {', '.join(self.genera)}.")
 
     @cached_property
     def default_layer(self) -> Layer:
@@ -204,15 +270,16 @@ class Classifier:
         return tuple(layer for layer in self.layers if layer.name in wanted)
 
     def _explanations(self, found: LayerHeatmaps, chosen: tuple[Layer, ...], method: str) -> list[Explanation]:
-        predictions = self.read_logits(found.logits.numpy())
+        predictions = self.read_logits(found.logits.cpu().numpy())
+        names = (*self.genera, *self.config.other_genera)
         others = [None] * len(found.targets) if found.against is None else found.against.tolist()
         return [
             Explanation(
-                genus=GENERA[target],
-                against=None if other is None else GENERA[other],
+                genus=names[target],
+                against=None if other is None else names[other],
                 method=method,
                 layers=chosen,
-                heatmaps={layer.name: found.maps[layer.name][index].numpy() for layer in chosen},
+                heatmaps={layer.name: found.maps[layer.name][index].cpu().numpy() for layer in chosen},
                 has_evidence={layer.name: bool(found.has_evidence[layer.name][index]) for layer in chosen},
                 # All rows explain the same photo where there are more targets than photos.
                 prediction=predictions[min(index, len(predictions) - 1)],
@@ -221,9 +288,13 @@ class Classifier:
         ]
 
 
-def class_index(genus: str) -> int:
-    """The class index of a genus, whatever its capitals; ExplanationError names the nine."""
-    for index, name in enumerate(GENERA):
-        if name.lower() == genus.strip().lower():
-            return index
-    raise ExplanationError(f"{genus!r} is none of the nine genera: {', '.join(GENERA)}.")
+def choose_device(name: str) -> torch.device:
+    """The device of a name of ``DEVICES``; ``auto`` is the fastest there is. PredictError where there is none such."""
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        name = next(device for device in ("cuda", "mps", "cpu") if present[device])
+    if name not in present:
+        raise PredictError(f"There is no device named {name!r}: choose from {', '.join(DEVICES)}.")
+    if not present[name]:
+        raise PredictError(f"This machine has no {name} device that can be used: choose auto or cpu.")
+    return torch.device(name)

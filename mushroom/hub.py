@@ -37,11 +37,12 @@ from mushroom.checkpoint import (
     PREDICTIONS_FILE,
     REPORT_FILE,
     WEIGHTS_FILE,
+    load_checkpoint,
 )
 from mushroom.dataset import BACKGROUND_FILE, DATASET_FILE, HUB_DATASET, MANIFEST_FILE, load_prepared
 from mushroom.errors import HubError
 from mushroom.evaluation.metrics import SUPPORTED_PHOTOS
-from mushroom.model import STEM_NORM_RESNET, ModelConfig, load_checkpoint
+from mushroom.model import STEM_NORM_RESNET, ModelConfig
 
 PUBLISHED_FILES = (WEIGHTS_FILE, CONFIG_FILE, HISTORY_FILE, PREDICTIONS_FILE, REPORT_FILE)
 """What publish sends, beside the model card; nothing else that may lie in the folder."""

@@ -1,35 +1,19 @@
-"""The network: a backbone that sees, a head that names the genus, and the folder both are kept in.
-
-A **checkpoint folder** holds ``model.safetensors`` (the tensors), ``config.json`` (how to rebuild the network
-and read its logits) and what is known about it (``history.csv``, ``predictions.csv``, ``report.json``,
-``README.md``). It may come from a stranger: nothing in it is executed, its file names are fixed, and every
-tensor's name and shape is compared with what the config promises before one is loaded.
-"""
+"""The network: a backbone that sees, a head that names the genus, and the config that rebuilds both."""
 
 import importlib
-import json
-import os
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 import timm
 import torch
 import torchvision
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
 from timm.layers import BatchNormAct2d
 from torch import nn
 
-from mushroom.checkpoint import CONFIG_FILE, WEIGHTS_FILE
 from mushroom.errors import CheckpointError
 from mushroom.genera import GENERA
-
-MAX_WEIGHTS_BYTES = 2 * 1024**3
-MAX_CONFIG_BYTES = 1024**2
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -57,14 +41,39 @@ NOTEBOOK_HEAD_DROPOUTS = (0.3, 0.2)
 
 
 @dataclass(frozen=True)
+class Ancestor:
+    """A checkpoint that this one learned from, and ``how``: ``start``, ``mean`` or ``teacher``."""
+
+    how: str
+    name: str
+    weights_sha256: str
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a network's knowledge comes from, as data.
+
+    ``start`` is ``random``, ``pretrained`` (timm's weights or a file's) or ``checkpoint`` (the ancestors'). ``notes``
+    are sentences for the model card on what the other fields can't say.
+    """
+
+    command: str = ""
+    start: str = ""
+    ancestors: tuple[Ancestor, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class ModelConfig:
     """All it takes to rebuild the network and to read its logits.
 
     ``mean`` and ``std`` are per RGB channel for pictures in [0, 1]; ``input_px`` is the side of the square the
-    network sees. ``head_widths`` are the hidden layers between the backbone's features and the nine logits,
-    with ``head_dropouts`` after each (one more value than widths means: also before the last layer).
-    ``temperature`` divides the logits before softmax. A photo whose unknown score (see ``metrics``) exceeds
-    ``unknown_threshold`` is none of the nine; ``None`` until measured.
+    network sees. ``head_widths`` are the hidden layers between the backbone's features and the logits, with
+    ``head_dropouts`` after each (one more value than widths means: also before the last layer). The logits are
+    first of ``genera``, in order, then of ``other_genera``: fungi that the network knows by name and that are
+    answered "none of these". ``rank`` says what the names are. ``temperature`` divides the logits before softmax.
+    A photo whose unknown score (see ``calibration``) exceeds ``unknown_threshold`` is none of the genera; ``None``
+    until measured.
     """
 
     name: str
@@ -75,19 +84,27 @@ class ModelConfig:
     head_widths: tuple[int, ...] = ()
     head_dropouts: tuple[float, ...] = ()
     genera: tuple[str, ...] = GENERA
+    other_genera: tuple[str, ...] = ()
+    rank: str = "genus"
     temperature: float = 1.0
     unknown_threshold: float | None = None
     recipe: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Provenance = Provenance()
     data_fingerprint: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     git_commit: str = ""
 
+    @property
+    def logit_count(self) -> int:
+        """How many logits the network gives for a photo."""
+        return len(self.genera) + len(self.other_genera)
+
 
 class GenusNet(nn.Module):
-    """A backbone without its classifier, and a head of nine logits.
+    """A backbone without its classifier, and a head.
 
-    ``forward`` takes normalised images, float (batch, 3, height, width), and returns logits (batch, 9) in the
-    order of ``genera.GENERA``.
+    ``forward`` takes normalised images, float (batch, 3, height, width), and returns logits (batch, logits) in the
+    order of the config's ``genera`` and ``other_genera``.
     """
 
     def __init__(self, backbone: nn.Module, head: nn.Sequential) -> None:
@@ -186,13 +203,11 @@ def registry_state(name: str) -> dict[str, torch.Tensor]:
     return dict(zip(names, tensors, strict=True))
 
 
-def load_backbone_weights(backbone: nn.Module, weights: Path | Mapping[str, torch.Tensor]) -> list[str]:
-    """Put pretrained tensors into ``backbone``; returns the names that the weights do not hold.
+def load_backbone_weights(backbone: nn.Module, tensors: Mapping[str, torch.Tensor]) -> list[str]:
+    """Put pretrained tensors with timm's names into ``backbone``; returns the names that ``tensors`` lacks.
 
-    ``weights`` is a safetensors file with timm's names, or such tensors. The classifier's own tensors are
-    passed over. Raises CheckpointError where a shape differs or nothing fits.
+    The classifier's own tensors are passed over. Raises CheckpointError where a shape differs or nothing fits.
     """
-    tensors = read_safetensors(weights) if isinstance(weights, Path) else weights
     own = backbone.state_dict()
     fitting = {key: value.float() for key, value in tensors.items() if key in own}
     for key, value in fitting.items():
@@ -241,7 +256,7 @@ def notebook_head_widths(features: int) -> tuple[int, ...]:
 def build_model(config: ModelConfig, *, pretrained: bool = False) -> GenusNet:
     """The network that ``config`` describes, randomly initialised unless ``pretrained``."""
     backbone = create_backbone(config.backbone, pretrained=pretrained)
-    head = build_head(feature_count(backbone), config.head_widths, config.head_dropouts, len(config.genera))
+    head = build_head(feature_count(backbone), config.head_widths, config.head_dropouts, config.logit_count)
     return GenusNet(backbone, head)
 
 
@@ -275,145 +290,3 @@ def freeze_stages(model: GenusNet, count: int) -> list[nn.Module]:
             module.requires_grad_(False)
             frozen.append(module)
     return frozen
-
-
-def save_checkpoint(folder: Path, model: GenusNet, config: ModelConfig, *, half: bool = False) -> None:
-    """Write ``model.safetensors`` and ``config.json`` into ``folder``, each file whole or not at all.
-
-    ``half`` stores floating-point tensors in 16 bits; they are read back as float32.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
-    if half:
-        state = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
-    write_safetensors(folder / WEIGHTS_FILE, state)
-    write_config(folder, config)
-
-
-def write_config(folder: Path, config: ModelConfig) -> None:
-    """Write ``config.json`` whole or not at all."""
-    write_text(folder / CONFIG_FILE, json.dumps(asdict(config), indent=2) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
-        file.write(text)
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, path)
-
-
-def write_safetensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Write a safetensors file whole or not at all."""
-    partial = path.with_suffix(".partial")
-    save_file(dict(tensors), partial)
-    os.replace(partial, path)
-
-
-def load_checkpoint(folder: Path) -> tuple[GenusNet, ModelConfig]:
-    """Network and config from a checkpoint folder; in eval mode, without gradients, on the CPU, float32.
-
-    Raises CheckpointError naming the file and the reason: missing, damaged, too large, not safetensors, other
-    genera, tensors that don't fit the config.
-    """
-    if not folder.is_dir():
-        raise CheckpointError(f"There is no checkpoint folder at {folder}.")
-    config = read_config(folder)
-    with torch.device("meta"):
-        expected = _shapes(build_model(config).state_dict())
-    stored = _stored_shapes(folder / WEIGHTS_FILE)
-    for key, shape in expected.items():
-        if key not in stored:
-            raise CheckpointError(f"{WEIGHTS_FILE} lacks the tensor {key} that {CONFIG_FILE} calls for.")
-        if stored[key] != shape:
-            raise CheckpointError(
-                f"{WEIGHTS_FILE}: the tensor {key} has shape {stored[key]}, {CONFIG_FILE} calls for {shape}."
-            )
-    surplus = sorted(set(stored) - set(expected))
-    if surplus:
-        raise CheckpointError(f"{WEIGHTS_FILE} holds a tensor that {CONFIG_FILE} does not call for: {surplus[0]}.")
-    model = build_model(config)
-    state = read_safetensors(folder / WEIGHTS_FILE)
-    model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
-    return model.eval().requires_grad_(False), config
-
-
-def read_config(folder: Path) -> ModelConfig:
-    """``config.json`` of a checkpoint folder, every value checked; CheckpointError says what is wrong."""
-    path = folder / CONFIG_FILE
-    if not path.is_file():
-        raise CheckpointError(f"The checkpoint folder {folder.name} has no {CONFIG_FILE}.")
-    if path.stat().st_size > MAX_CONFIG_BYTES:
-        raise CheckpointError(f"{CONFIG_FILE} is larger than {MAX_CONFIG_BYTES // 1024} KiB.")
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        config = ModelConfig(
-            name=str(values["name"]),
-            backbone=_checked_backbone(values["backbone"]),
-            input_px=_number(values["input_px"], 32, 1024, int),
-            mean=_channels(values["mean"], -10, 10),
-            std=_channels(values["std"], 1e-6, 10),
-            head_widths=tuple(_number(width, 1, 16384, int) for width in values["head_widths"]),
-            head_dropouts=tuple(_number(rate, 0, 1, float) for rate in values["head_dropouts"]),
-            genera=tuple(str(genus) for genus in values["genera"]),
-            temperature=_number(values["temperature"], 1e-3, 1e3, float),
-            unknown_threshold=(
-                None if values["unknown_threshold"] is None else _number(values["unknown_threshold"], -1e6, 1e6, float)
-            ),
-            recipe=dict(values["recipe"]),
-            data_fingerprint=str(values["data_fingerprint"]),
-            versions={str(name): str(version) for name, version in dict(values["versions"]).items()},
-            git_commit=str(values["git_commit"]),
-        )
-    except CheckpointError:
-        raise
-    except KeyError as error:
-        raise CheckpointError(f"{CONFIG_FILE} lacks the entry {error}.") from error
-    except (TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise CheckpointError(f"{CONFIG_FILE} can't be read: {error}.") from error
-    if config.genera != GENERA:
-        raise CheckpointError(
-            f"{CONFIG_FILE} names other genera, or in another order, than this program: {', '.join(config.genera)}."
-        )
-    if len(config.head_widths) > 8 or len(config.head_dropouts) > len(config.head_widths) + 1:
-        raise CheckpointError(f"{CONFIG_FILE}: the head has too many layers or dropouts.")
-    return config
-
-
-def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
-    """All tensors of a safetensors file; CheckpointError where it is missing, too large or not one."""
-    _stored_shapes(path)
-    return load_file(path)
-
-
-def _stored_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    if not path.is_file():
-        raise CheckpointError(f"There is no weights file {path.name} in {path.parent}.")
-    if path.stat().st_size > MAX_WEIGHTS_BYTES:
-        raise CheckpointError(f"{path.name} is larger than {MAX_WEIGHTS_BYTES // 1024**3} GiB.")
-    try:
-        with safe_open(path, framework="pt") as tensors:
-            return {key: tuple(tensors.get_slice(key).get_shape()) for key in tensors.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise CheckpointError(f"{path.name} is damaged or not a safetensors file: {error}.") from error
-
-
-def _shapes(state: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
-    return {key: tuple(value.shape) for key, value in state.items()}
-
-
-def _checked_backbone(name: object) -> str:
-    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_.]{1,100}", name):
-        raise CheckpointError(f"{CONFIG_FILE}: the backbone must be a timm model name.")
-    return name
-
-
-def _number(value: object, lowest: float, highest: float, kind: type) -> Any:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not lowest <= value <= highest:
-        raise CheckpointError(f"{CONFIG_FILE}: {value!r} is not a number from {lowest} to {highest}.")
-    return kind(value)
-
-
-def _channels(values: Sequence[object], lowest: float, highest: float) -> tuple[float, float, float]:
-    red, green, blue = (_number(value, lowest, highest, float) for value in values)
-    return red, green, blue

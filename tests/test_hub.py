@@ -13,12 +13,12 @@ from huggingface_hub import constants
 from local_hub import REPO, TOKEN, Hub, serve
 from painted import PAINTED, paint_photos
 
-from mushroom.checkpoint import CONFIG_FILE, HISTORY_FILE, REPORT_FILE, WEIGHTS_FILE, list_checkpoints
+from mushroom.checkpoint import CONFIG_FILE, HISTORY_FILE, REPORT_FILE, WEIGHTS_FILE, list_checkpoints, save_checkpoint
 from mushroom.classifier import Classifier
 from mushroom.dataset import DATASET_FILE, load_prepared
 from mushroom.errors import CheckpointError, HubError
 from mushroom.hub import HubAddress, fetch, fetch_test_photos, parse_address, publish
-from mushroom.model import ModelConfig, build_model, save_checkpoint
+from mushroom.model import ModelConfig, build_model
 from mushroom.training.prepare import prepare
 
 

@@ -15,8 +15,9 @@ from painted import paint_photos
 
 from mushroom import ray_streaming
 from mushroom.__main__ import main as mushroom_command
+from mushroom.checkpoint import save_checkpoint
 from mushroom.classifier import Classifier
-from mushroom.model import ModelConfig, build_model, save_checkpoint
+from mushroom.model import ModelConfig, build_model
 from mushroom.streaming import answer_line, answers, photo_files
 
 PHOTOS = 300

@@ -18,9 +18,10 @@ from painted import paint_photos
 
 from mushroom import streaming
 from mushroom.__main__ import main as mushroom_command
+from mushroom.checkpoint import save_checkpoint
 from mushroom.classifier import BATCH, Classifier, Prediction
 from mushroom.cli.predict import CSV_COLUMNS
-from mushroom.model import ModelConfig, build_model, save_checkpoint
+from mushroom.model import ModelConfig, build_model
 from mushroom.photos import read_photo_file
 from mushroom.streaming import AHEAD, answers, photo_files
 

@@ -93,17 +93,18 @@ def test_answers(folder: Path) -> list[TestAnswer]:
 
 @st.cache_data(max_entries=REPORTS_KEPT, show_spinner=False)
 def _test_answers(folder: Path, changed_ns: int) -> list[TestAnswer]:
+    from mushroom import calibration
     from mushroom.evaluation import metrics
 
     measured = report(folder)
     try:
         known = metrics.read_predictions(folder / PREDICTIONS_FILE).where(metrics.KNOWN, "test")
-        probabilities = metrics.probabilities(known.logits, measured["temperature"])
+        probabilities = calibration.probabilities(known.logits, measured["temperature"])
         threshold = measured["unknown"]["threshold"]
         labels = known.labels
     except (ValueError, KeyError):
         return []
-    unknown = metrics.unknown_score(known.logits) > (np.inf if threshold is None else threshold)
+    unknown = calibration.unknown_score(known.logits) > (np.inf if threshold is None else threshold)
     return [
         TestAnswer(
             str(photo),

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from mushroom.classifier import Classifier, Explanation, class_index
+from mushroom.classifier import Classifier, Explanation
 from mushroom.errors import CheckpointError, ExplanationError, PhotoError
 from mushroom.explain import faithfulness, overlays
 from mushroom.explain.gradcam import METHODS
@@ -109,7 +109,7 @@ def add_faithfulness(
 ) -> None:
     """Put each layer's deletion, insertion, average drop and increase into ``numbers``."""
     image = classifier.to_images([photo])[0]
-    target = class_index(explanation.genus)
+    target = classifier.class_index(explanation.genus)
     for layer in numbers["layers"]:
         heatmap = torch.from_numpy(explanation.heatmaps[layer["name"]])
         [measured] = faithfulness.measure(classifier.model, image, target, heatmap[None])

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import nn
 from torchvision.transforms.v2.functional import to_pil_image
 
+from mushroom.checkpoint import load_checkpoint, read_safetensors, save_checkpoint
 from mushroom.classifier import Classifier
 from mushroom.cli.evaluate import print_evaluation
 from mushroom.dataset import Prepared, load_prepared
@@ -30,9 +31,7 @@ from mushroom.model import (
     create_backbone,
     feature_count,
     load_backbone_weights,
-    load_checkpoint,
     notebook_head_widths,
-    save_checkpoint,
 )
 from mushroom.photos import Preprocessing, read_photo_file, to_tensor
 from mushroom.training.average import average, blend
@@ -262,7 +261,7 @@ def new_model(args: argparse.Namespace, config: ModelConfig) -> GenusNet:
     """The network that training starts from."""
     model = build_model(config, pretrained=not (args.random_backbone or args.backbone_weights))
     if args.backbone_weights:
-        missing = load_backbone_weights(model.backbone, args.backbone_weights)
+        missing = load_backbone_weights(model.backbone, read_safetensors(args.backbone_weights))
         if missing:
             print(f"{len(missing)} tensors are not in {args.backbone_weights.name} and start random.")
     return model

@@ -1,7 +1,6 @@
 """How far two networks agree: on the genus, and on where they look."""
 
 import itertools
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,14 +8,13 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from mushroom.checkpoint import AGREEMENT_FILE, PREDICTIONS_FILE
+from mushroom.checkpoint import AGREEMENT_FILE, PREDICTIONS_FILE, write_json
 from mushroom.classifier import Classifier
 from mushroom.dataset import Prepared
 from mushroom.errors import CheckpointError
 from mushroom.evaluation.metrics import KNOWN, accuracy_difference, bootstrap_interval, macro_f1, read_predictions
 from mushroom.explain.similarity import on_grid, overlap, rank_correlation
 from mushroom.genera import GENERA
-from mushroom.model import write_text
 from mushroom.photos import read_photo_file
 
 SAMPLE = 96
@@ -62,7 +60,7 @@ def measure_agreement(folders: Sequence[Path], prepared: Prepared) -> dict[str, 
 
 def write_agreement(folder: Path, found: dict[str, Any]) -> None:
     """Keep what was found beside the checkpoint folders."""
-    write_text(folder / AGREEMENT_FILE, json.dumps(found, indent=1) + "\n")
+    write_json(folder / AGREEMENT_FILE, found)
 
 
 def _better(truth: np.ndarray, one: np.ndarray, other: np.ndarray) -> dict[str, Any]:

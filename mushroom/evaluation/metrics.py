@@ -11,17 +11,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, logsumexp, softmax
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_auc_score
+
+from mushroom.calibration import (
+    KNOWN_PASS_RATE,
+    UNKNOWN_SCORE,
+    UNKNOWN_SCORES,
+    cross_entropy,
+    fit_temperature,
+    fit_unknown_threshold,
+    probabilities,
+    unknown_score,
+)
 
 KNOWN = "known"
 """The kind of a photo of one of the nine genera; every other kind is named after its folder of background photos."""
 
 SPLITS = ("train", "validation", "test")
-
-KNOWN_PASS_RATE = 0.95
-"""Share of known validation photos that the unknown threshold lets pass."""
 
 SUPPORTED_PHOTOS = 20
 """A genus with fewer photos in a split has no F1 worth averaging; it is still listed."""
@@ -86,61 +92,6 @@ def read_predictions(path: Path) -> Predictions:
     text = {name: np.array([row[i] for row in rows], dtype=str) for i, name in enumerate(PREDICTION_COLUMNS)}
     logits = np.array([[float(x) for x in row[start:]] for row in rows], np.float32).reshape(len(rows), -1)
     return Predictions(logits=logits, genera=tuple(header[start:]), **text)
-
-
-def probabilities(logits: np.ndarray, temperature: float) -> np.ndarray:
-    """Calibrated probabilities (n, genera), each row summing to 1 (Guo et al. 2017, temperature scaling)."""
-    return softmax(np.asarray(logits, np.float64) / temperature, axis=1)
-
-
-def energy(logits: np.ndarray) -> np.ndarray:
-    """Unknown score (n,): the free energy of Liu et al. 2020; the higher, the less it looks like any of the nine.
-
-    A network trained with background photos has learned it as the log-odds of background against the nine.
-    """
-    return -logsumexp(np.asarray(logits, np.float64), axis=1)
-
-
-def max_logit(logits: np.ndarray) -> np.ndarray:
-    """Unknown score (n,): minus the largest logit (Hendrycks et al. 2022)."""
-    return -np.max(np.asarray(logits, np.float64), axis=1)
-
-
-def max_probability(logits: np.ndarray) -> np.ndarray:
-    """Unknown score (n,): minus the largest probability (Hendrycks and Gimpel 2017)."""
-    return -np.max(softmax(np.asarray(logits, np.float64), axis=1), axis=1)
-
-
-UNKNOWN_SCORES = {"energy": energy, "max_logit": max_logit, "max_probability": max_probability}
-UNKNOWN_SCORE = "energy"
-"""The score in use; the report measures the others beside it."""
-
-
-def unknown_score(logits: np.ndarray) -> np.ndarray:
-    """The unknown score in use (n,); compare it with a checkpoint's ``unknown_threshold``."""
-    return UNKNOWN_SCORES[UNKNOWN_SCORE](logits)
-
-
-def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The temperature that minimises the cross-entropy of (logits (n, genera), labels (n,)); 1 without photos."""
-    if len(labels) == 0:
-        return 1.0
-
-    def loss(log_temperature: float) -> float:
-        return cross_entropy(logits, labels, float(np.exp(log_temperature)))
-
-    return float(np.exp(minimize_scalar(loss, bounds=(np.log(0.05), np.log(20)), method="bounded").x))
-
-
-def fit_unknown_threshold(known_scores: np.ndarray) -> float | None:
-    """The unknown score that ``KNOWN_PASS_RATE`` of these known photos stay at or below; None without photos."""
-    return float(np.quantile(known_scores, KNOWN_PASS_RATE)) if len(known_scores) else None
-
-
-def cross_entropy(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0) -> float:
-    """Mean cross-entropy in nats."""
-    log_probabilities = log_softmax(np.asarray(logits, np.float64) / temperature, axis=1)
-    return float(-log_probabilities[np.arange(len(labels)), labels].mean())
 
 
 def macro_f1(labels: np.ndarray, predicted: np.ndarray, classes: Sequence[int] | None = None) -> float:

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from mushroom.checkpoint import CARD_FILE, PREDICTIONS_FILE, REPORT_FILE
+from mushroom.checkpoint import CARD_FILE, PREDICTIONS_FILE, REPORT_FILE, write_config, write_json, write_text
 from mushroom.classifier import Classifier
 from mushroom.dataset import Prepared
 from mushroom.evaluation import metrics
@@ -22,7 +22,6 @@ from mushroom.evaluation.metrics import KNOWN, Predictions
 from mushroom.explain.faithfulness import faithfulness_table
 from mushroom.explain.gradcam import METHODS
 from mushroom.hub import model_card
-from mushroom.model import write_config, write_text
 from mushroom.photos import read_photo_file
 
 FAITHFULNESS_SAMPLE = 32
@@ -62,7 +61,7 @@ def evaluate(checkpoint: Path, prepared: Prepared, *, faithfulness: int = 0, lat
         report["latency"] = measure_latency(Classifier.load(checkpoint))
     report["data_fingerprint"] = prepared.fingerprint
     report["weights_sha256"] = classifier.weights_sha256
-    write_text(checkpoint / REPORT_FILE, json.dumps(report, indent=1) + "\n")
+    write_json(checkpoint / REPORT_FILE, report)
     write_text(checkpoint / CARD_FILE, model_card(config, report, classifier.parameter_count))
     return report
 

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mushroom.checkpoint import write_text
 from mushroom.dataset import Prepared
 from mushroom.errors import DatasetError
 from mushroom.evaluation.metrics import SUPPORTED_PHOTOS, accuracy_difference, bootstrap_interval, macro_f1
 from mushroom.genera import GENERA
-from mushroom.model import write_text
 from mushroom.training.probe import Features
 from mushroom.training.recipes import Recipe
 

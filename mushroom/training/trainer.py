@@ -32,7 +32,7 @@ from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset, Weighte
 from torchvision.transforms.v2 import functional as pictures
 from tqdm import tqdm
 
-from mushroom.checkpoint import HISTORY_FILE
+from mushroom.checkpoint import HISTORY_FILE, read_safetensors, save_checkpoint, write_safetensors, write_text
 from mushroom.dataset import OTHER_FUNGUS, Prepared
 from mushroom.errors import CheckpointError, TrainingError
 from mushroom.evaluation.metrics import SUPPORTED_PHOTOS, macro_f1
@@ -43,10 +43,6 @@ from mushroom.model import (
     freeze_backbone,
     freeze_stages,
     held_module,
-    read_safetensors,
-    save_checkpoint,
-    write_safetensors,
-    write_text,
 )
 from mushroom.photos import Preprocessing, read_photo_file, to_tensor
 from mushroom.training.recipes import AUGMENTATIONS, Phase, Recipe, to_normalised

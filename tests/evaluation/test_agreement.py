@@ -9,11 +9,12 @@ import torch
 from painted import PAINTED, paint_photos
 
 from mushroom.app import records
+from mushroom.checkpoint import save_checkpoint
 from mushroom.dataset import Prepared, load_prepared
 from mushroom.errors import CheckpointError
 from mushroom.evaluation.agreement import measure_agreement, write_agreement
 from mushroom.evaluation.report import LATENCY_REPEATS, evaluate
-from mushroom.model import ModelConfig, build_model, save_checkpoint
+from mushroom.model import ModelConfig, build_model
 from mushroom.training.prepare import prepare
 
 CONFIG = ModelConfig(name="small", backbone="mobilenetv3_small_050", input_px=64, head_dropouts=(0.1,))

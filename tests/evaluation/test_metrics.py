@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
+from mushroom import calibration
 from mushroom.evaluation import metrics
 from mushroom.evaluation.metrics import KNOWN, Predictions
 from mushroom.genera import GENERA
@@ -110,28 +111,28 @@ def test_calibration_error_is_the_gap_between_confidence_and_accuracy() -> None:
 def test_temperature_is_recovered_from_overconfident_logits() -> None:
     random = np.random.default_rng(0)
     logits = random.normal(size=(4000, 9)) * 2
-    chances = metrics.probabilities(logits, 1.0)
+    chances = calibration.probabilities(logits, 1.0)
     labels = np.array([random.choice(9, p=row) for row in chances])
-    assert metrics.fit_temperature(logits * 3, labels) == pytest.approx(3.0, rel=0.08)
+    assert calibration.fit_temperature(logits * 3, labels) == pytest.approx(3.0, rel=0.08)
 
 
 def test_temperature_changes_no_prediction() -> None:
     logits = np.random.default_rng(0).normal(size=(50, 9))
-    hot, cold = metrics.probabilities(logits, 5.0), metrics.probabilities(logits, 0.2)
+    hot, cold = calibration.probabilities(logits, 5.0), calibration.probabilities(logits, 0.2)
     assert (hot.argmax(1) == cold.argmax(1)).all()
     assert hot.sum(1) == pytest.approx(np.ones(50))
 
 
 def test_threshold_lets_the_promised_share_of_known_photos_pass() -> None:
     scores = np.random.default_rng(0).normal(size=1000)
-    threshold = metrics.fit_unknown_threshold(scores)
+    threshold = calibration.fit_unknown_threshold(scores)
     assert threshold is not None
-    assert (scores <= threshold).mean() == pytest.approx(metrics.KNOWN_PASS_RATE, abs=0.002)
+    assert (scores <= threshold).mean() == pytest.approx(calibration.KNOWN_PASS_RATE, abs=0.002)
 
 
-@pytest.mark.parametrize("name", sorted(metrics.UNKNOWN_SCORES))
+@pytest.mark.parametrize("name", sorted(calibration.UNKNOWN_SCORES))
 def test_unknown_scores_rise_as_evidence_falls(name: str) -> None:
-    sure, unsure = metrics.UNKNOWN_SCORES[name](logits_for([0, 0], [0, 0], 8.0) * [[1], [0.1]])
+    sure, unsure = calibration.UNKNOWN_SCORES[name](logits_for([0, 0], [0, 0], 8.0) * [[1], [0.1]])
     assert unsure > sure
 
 

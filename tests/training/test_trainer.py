@@ -9,10 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
+from mushroom.checkpoint import load_checkpoint
 from mushroom.dataset import OTHER_FUNGUS
 from mushroom.errors import TrainingError
 from mushroom.genera import GENERA
-from mushroom.model import GenusNet, ModelConfig, build_model, load_checkpoint
+from mushroom.model import GenusNet, ModelConfig, build_model
 from mushroom.training import trainer
 from mushroom.training.probe import probe_logits
 from mushroom.training.recipes import DEFAULT, NOTEBOOK, Phase, Recipe, strong_augmentation
