@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from mushroom.errors import MushroomError
 
-COMMANDS = ("prepare", "train", "trial", "evaluate", "agreement", "publish")
+COMMANDS = ("prepare", "train", "evaluate", "agreement", "publish")
 """Each is a file of ``mushroom/cli``, whose first line says what it does."""
 
-RESUMED = ("train", "trial")
+RESUMED = ("train",)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

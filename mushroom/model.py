@@ -263,30 +263,3 @@ def build_model(config: ModelConfig, *, pretrained: bool = False) -> GenusNet:
 def freeze_backbone(model: GenusNet) -> None:
     """No gradients for the backbone's parameters; its batch norms must also stay in eval mode to be frozen."""
     model.backbone.requires_grad_(False)
-
-
-def held_module(backbone: nn.Module, count: int) -> str:
-    """The name of the module that ends the backbone's stage ``count``, as timm's ``feature_info`` has it."""
-    stages: Any = backbone.feature_info
-    return str(stages[count - 1]["module"])
-
-
-def freeze_stages(model: GenusNet, count: int) -> list[nn.Module]:
-    """No gradients for the backbone up to the end of its stage ``count``; the modules there that have parameters.
-
-    Stages are those of timm's ``feature_info``. The modules must also stay in eval mode to be frozen.
-    """
-    if not count:
-        return []
-    last = held_module(model.backbone, count)
-    frozen: list[nn.Module] = []
-    ended = False
-    for name, module in model.backbone.named_modules():
-        inside = name == last or name.startswith(f"{last}.")
-        if ended and not inside:
-            break
-        ended = ended or inside
-        if any(True for _ in module.parameters(recurse=False)):
-            module.requires_grad_(False)
-            frozen.append(module)
-    return frozen

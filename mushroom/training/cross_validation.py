@@ -21,8 +21,6 @@ from mushroom.dataset import Prepared
 from mushroom.errors import DatasetError
 from mushroom.evaluation.metrics import SUPPORTED_PHOTOS, accuracy_difference, bootstrap_interval, macro_f1
 from mushroom.genera import GENERA
-from mushroom.training.probe import Features
-from mushroom.training.recipes import Recipe
 
 SOURCE_PHOTOS = 100
 """A source with fewer photos is left out together with all others like it."""
@@ -158,18 +156,6 @@ def run_trial(folds: Sequence[Fold], work: Path, answer: Callable[[Fold, Path], 
         labels = np.array([GENERA.index(genus) for genus in fold.measured.genus])
         answers[fold.left_out] = Answers(labels, np.array(kept["predicted"]))
     return {"seconds": round(seconds), **score(answers, folds)}
-
-
-def probed(features: Callable[[], Features], recipe: Recipe) -> Callable[[Fold, Path], np.ndarray]:
-    """What ``run_trial`` takes for the cheapest trial: a linear layer on ``features``, asked for when needed."""
-
-    def answer(fold: Fold, _: Path) -> np.ndarray:
-        found = features()
-        chosen = np.r_[found.rows(fold.train.photo.tolist()), found.background]
-        logits = found.fit(chosen, recipe)
-        return logits(found.values[found.rows(fold.measured.photo.tolist())])
-
-    return answer
 
 
 def record(folder: Path, trial: Mapping[str, Any]) -> None:

@@ -1,6 +1,5 @@
 """Trials, probes and learning curves on features made by hand: who is left out, what counts, what is written."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +9,8 @@ import pytest
 from mushroom.dataset import Prepared
 from mushroom.errors import DatasetError
 from mushroom.genera import GENERA
-from mushroom.training import cross_validation, learning_curves
+from mushroom.training import cross_validation
 from mushroom.training.cross_validation import NONE_LEFT_OUT, SMALL_SOURCES, Answers, list_folds, score
-from mushroom.training.learning_curves import Curve, advice, fit_curve, measure_points, read_curve, write_curve
-from mushroom.training.probe import UNLEARNED, Features, LinearLayer, linear_layer
-from mushroom.training.recipes import DEFAULT
-from mushroom.training.trainer import BACKGROUND
 
 AMANITA, BOLETUS, SUILLUS = (GENERA.index(genus) for genus in ("Amanita", "Boletus", "Suillus"))
 
@@ -170,115 +165,3 @@ def test_the_table_that_ships_is_what_the_recorded_trials_say() -> None:
     assert (SHIPPED_CHECKPOINTS / cross_validation.TABLE_FILE).read_text(
         encoding="utf-8"
     ) == cross_validation.trials_text(recorded)
-
-
-# --- Probes -------------------------------------------------------------------------------------------------
-
-
-def clouds(labels: np.ndarray, spread: float = 1.0) -> np.ndarray:
-    """Features that scatter around a corner for each label."""
-    random = np.random.default_rng(0)
-    return 2 * np.eye(BACKGROUND + 1)[labels] + spread * random.normal(size=(len(labels), BACKGROUND + 1))
-
-
-def test_a_linear_layer_separates_what_can_be_separated_and_knows_what_it_did_not_learn() -> None:
-    labels = np.array([AMANITA] * 40 + [BOLETUS] * 40 + [BACKGROUND] * 20)
-    layer = linear_layer(clouds(labels, 0.3), labels, DEFAULT)
-    logits = layer(2 * np.eye(BACKGROUND + 1)[[AMANITA, BOLETUS]])
-    assert logits.shape == (2, len(GENERA))
-    assert logits.argmax(axis=1).tolist() == [AMANITA, BOLETUS]
-    assert (logits[:, SUILLUS] == UNLEARNED).all()
-    assert layer(2 * np.eye(BACKGROUND + 1)[[BACKGROUND]]).max() < logits.max(axis=1).min()
-
-
-def test_two_genera_alone_are_separated_too() -> None:
-    labels = np.array([AMANITA] * 40 + [BOLETUS] * 40)
-    logits = linear_layer(clouds(labels, 0.3), labels, DEFAULT)(clouds(labels, 0.3))
-    assert (logits.argmax(axis=1) == labels).all()
-
-
-def test_a_rare_genus_is_answered_more_often_when_all_are_drawn_alike() -> None:
-    from dataclasses import replace
-
-    labels = np.array([AMANITA] * 300 + [SUILLUS] * 12)
-    values = clouds(labels, 1.5)
-    as_they_come = linear_layer(values, labels, replace(DEFAULT, balance=0.0))(values).argmax(axis=1)
-    alike = linear_layer(values, labels, replace(DEFAULT, balance=1.0, most_draws=0))(values).argmax(axis=1)
-    assert (alike == SUILLUS).sum() > (as_they_come == SUILLUS).sum()
-
-
-def test_few_photos_from_elsewhere_count_as_much_as_many() -> None:
-    from dataclasses import replace
-
-    # In source a the genera differ by one sign, in source b, of few photos, by another.
-    labels = np.array([AMANITA, BOLETUS] * 150 + [AMANITA, BOLETUS] * 6 + [BACKGROUND] * 4)
-    sources = np.array(["a"] * 300 + ["b"] * 12 + [""] * 4)
-    random = np.random.default_rng(0)
-    sign = np.where(labels == AMANITA, 1.0, -1.0)
-    values = random.normal(size=(len(labels), 4))
-    values[sources == "a", 0] += 2 * sign[sources == "a"]
-    values[sources == "b", 1] += 4 * sign[sources == "b"]
-    features = Features(values, labels, {}, np.array([], dtype=int), sources)
-    rows = np.arange(len(labels))
-    as_they_come = features.fit(rows, replace(DEFAULT, source_balance=0.0))
-    evened = features.fit(rows, replace(DEFAULT, source_balance=1.0))
-
-    def weight_of_few(layer: LinearLayer) -> float:
-        return float(layer.weight[AMANITA, 1] / layer.weight[AMANITA, 0])
-
-    assert weight_of_few(evened) > 2 * weight_of_few(as_they_come)
-
-
-# --- Learning curves ----------------------------------------------------------------------------------------
-
-
-def test_more_photos_of_a_genus_make_a_better_f1_along_the_curve() -> None:
-    manifest = table(
-        {
-            ("Amanita", "a", "train"): 128,
-            ("Boletus", "a", "train"): 64,
-            ("Suillus", "a", "train"): 20,
-            ("Amanita", "a", "validation"): 40,
-            ("Boletus", "a", "validation"): 40,
-            ("Suillus", "a", "validation"): 40,
-        }
-    )
-    labels = np.array([GENERA.index(genus) for genus in manifest.genus])
-    features = Features(
-        clouds(labels), labels, {photo: row for row, photo in enumerate(manifest.photo)}, np.array([], dtype=int)
-    )
-    points = measure_points(features, prepared_of(manifest), DEFAULT)
-    assert [(point["genus"], point["photos"]) for point in points] == [
-        *(("Amanita", count) for count in (2, 4, 8, 16, 32, 64, 128)),
-        *(("Boletus", count) for count in (2, 4, 8, 16, 32, 64)),
-    ]
-    assert points[0]["f1"] < points[6]["f1"]
-    curve = fit_curve(points)
-    assert curve.f1(4) < curve.f1(64)
-    assert curve.f1(0) == 0.0
-    assert curve.f1(10_000) == curve.f1(128)
-
-
-def test_a_power_law_is_found_again() -> None:
-    points = [{"genus": "Amanita", "photos": n, "f1": 1 - 0.9 * n**-0.4} for n in (2, 8, 32, 128)]
-    curve = fit_curve(points)
-    assert (curve.scale, curve.power) == (pytest.approx(0.9), pytest.approx(0.4))
-
-
-def test_advice_names_the_poorest_genus_first_and_rich_ones_not_at_all() -> None:
-    curve = Curve(scale=0.9, power=0.4, most_photos=800)
-    lines = advice({"Amanita": 900, "Hygrocybe": 1, "Entoloma": 67}, curve)
-    assert lines[1].startswith("Hygrocybe")
-    assert lines[2].startswith("Entoloma")
-    assert len(lines) == 3
-    assert f"100: {curve.f1(100):.2f}" in lines[2]
-    assert " 50:" not in lines[2]
-    assert advice({"Amanita": 900}, curve) == []
-
-
-def test_points_are_kept_and_read_back(tmp_path: Path) -> None:
-    assert read_curve(tmp_path) is None
-    points = [{"genus": "Amanita", "photos": n, "f1": 1 - 0.9 * n**-0.4} for n in (2, 8, 32)]
-    write_curve(tmp_path, points, "tf_efficientnetv2_b0", "python train.py curves")
-    assert read_curve(tmp_path) == fit_curve(points)
-    assert json.loads((tmp_path / learning_curves.CURVE_FILE).read_text())["backbone"] == "tf_efficientnetv2_b0"

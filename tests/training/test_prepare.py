@@ -10,12 +10,11 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageEnhance
 
-from mushroom.dataset import OTHER_FUNGUS, load_prepared
+from mushroom.dataset import load_prepared
 from mushroom.errors import DatasetError
 from mushroom.training.duplicates import group_photos, near_duplicate_pairs
 from mushroom.training.prepare import KAGGLE_NINE_GENERA, prepare
 from mushroom.training.splits import GENUS_SHARES, split_groups
-from mushroom.training.unlabelled import read_names, unlabelled_photos
 
 
 def picture(seed: int, size: tuple[int, int] = (96, 72)) -> Image.Image:
@@ -146,39 +145,6 @@ def test_background_species_are_held_back_whole(photos: Path, tmp_path: Path) ->
     assert species_splits.first().value_counts().to_dict() == {"train": 5, "validation": 2, "test": 3}
     flat = background[background.kind == "not_fungi"].split.value_counts().to_dict()
     assert flat == {"train": 5, "validation": 2, "test": 3}
-
-
-def test_unlabelled_photos_that_resemble_what_is_measured_on_are_left_out(photos: Path, tmp_path: Path) -> None:
-    prepared = prepare(photos, tmp_path / "out", progress=False)
-    more = tmp_path / "more"
-    more.mkdir()
-    picture(900).save(more / "new.jpg")
-    (more / "broken.jpg").write_bytes(b"no photo")
-    for split in GENUS_SHARES:
-        first = prepared.manifest[prepared.manifest.split == split].iloc[0].photo
-        with Image.open(photos / first) as photo:
-            ImageEnhance.Brightness(photo).enhance(1.1).save(more / f"{split}.jpg", quality=60)
-    names = [path.name for path in unlabelled_photos(more, prepared, progress=False)]
-    assert sorted(names) == ["new.jpg", "train.jpg"]
-    with pytest.raises(DatasetError, match="no photos"):
-        unlabelled_photos(tmp_path / "out", prepared, progress=False)
-
-
-def test_a_table_of_names_gives_photos_genera_or_says_that_they_are_none_of_the_nine(tmp_path: Path) -> None:
-    table = tmp_path / "names.csv"
-    table.write_text(f"photo,genus\na.jpg,Russula\nsub/b.jpg,{OTHER_FUNGUS}\n")
-    assert read_names(table) == {"a.jpg": "Russula", "sub/b.jpg": OTHER_FUNGUS}
-    for text, what in (
-        ("photo,genus\na.jpg,Russula\na.jpg,Suillus\n", "names a photo twice"),
-        ("photo,genus\na.jpg,Rusula\n", "names 'Rusula', which is neither"),
-        ("photo,label\na.jpg,Russula\n", "can't be read"),
-        ("", "can't be read"),
-    ):
-        table.write_text(text)
-        with pytest.raises(DatasetError, match=what):
-            read_names(table)
-    with pytest.raises(DatasetError, match="can't be read"):
-        read_names(tmp_path / "nowhere.csv")
 
 
 def test_a_prepared_folder_reads_back_as_it_was_and_finds_its_photos(photos: Path, tmp_path: Path) -> None:

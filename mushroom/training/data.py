@@ -1,0 +1,249 @@
+"""What an epoch is given: labels, sampling weights, and batches that are read ahead of the network.
+
+Labels number the network's logits: first the genera, then other genera of fungi that it knows by name. A photo that is
+none of the genera and has no name among the others is labelled ANY_OTHER.
+"""
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+
+from mushroom.dataset import Prepared
+from mushroom.errors import DatasetError, PhotoError
+from mushroom.photos import Preprocessing, read_photo_file, to_tensor
+from mushroom.training.augmentation import AUGMENTATIONS, resized
+from mushroom.training.recipes import Recipe
+
+# OpenCV must not take threads from the network: the work is spread over photos, not within one.
+cv2.setNumThreads(1)
+
+ANY_OTHER = -1
+"""The label of a photo of none of the genera: the loss asks for any of the other logits."""
+
+OTHER_GENUS_PHOTOS = 8
+"""An other genus with fewer training photos has no logit of its own."""
+
+OTHER = "other"
+"""Name of the one logit for all other photos where no other genus has enough of them."""
+
+KEPT_BYTES = 1536 * 1024**2
+"""Decoded photos that are kept in memory during training, together."""
+
+BATCHES_AHEAD = 3
+
+
+@dataclass(frozen=True)
+class TrainingPhotos:
+    """Photo files with what training needs to know of them; all arrays are (n,).
+
+    ``labels``: int, logit index or ANY_OTHER. ``names``: what a photo is drawn as: its genus, or its kind of other.
+    ``sources``: whose it is, empty where nobody knows. ``genera``: how many logits are genera. ``numbers``: int, tell
+    photos apart, the same in every choice of photos.
+    """
+
+    paths: Sequence[Path]
+    labels: np.ndarray
+    names: np.ndarray
+    sources: np.ndarray
+    genera: int
+    numbers: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @property
+    def known(self) -> np.ndarray:
+        """bool (n,): the photo is of one of the genera."""
+        return (self.labels >= 0) & (self.labels < self.genera)
+
+
+def other_genera(prepared: Prepared, recipe: Recipe) -> tuple[str, ...]:
+    """Other genera that get a logit of their own: named, with enough training photos; in alphabetical order."""
+    background = background_rows(prepared, recipe)
+    if background is None or background.empty:
+        return ()
+    names = other_names(background)
+    counts = names[names != ""].value_counts()
+    named = sorted(str(name) for name in counts[counts >= OTHER_GENUS_PHOTOS].index if name not in prepared.genera)
+    return tuple(named) or (OTHER,)
+
+
+def background_rows(prepared: Prepared, recipe: Recipe) -> pd.DataFrame | None:
+    """The training photos that are none of the genera, where there are any and the recipe wants them."""
+    if prepared.background is None or not recipe.background:
+        return None
+    return prepared.background[prepared.background.split == "train"]
+
+
+def other_names(background: pd.DataFrame) -> pd.Series:
+    """The genus of each background photo, empty where nobody named it."""
+    return background["genus"].astype(str)
+
+
+def training_photos(
+    prepared: Prepared,
+    known: pd.DataFrame,
+    background: pd.DataFrame | None = None,
+    others: Sequence[str] = (),
+) -> TrainingPhotos:
+    """The photos of rows of the manifest and of the background table, labelled for logits of genera and ``others``."""
+    index_of = {genus: index for index, genus in enumerate((*prepared.genera, *others))}
+    rows = known.to_dict("records")
+    labels = [index_of[row["genus"]] for row in rows]
+    names = [str(row["genus"]) for row in rows]
+    numbers = known.index.to_numpy()
+    if background is not None and len(background):
+        kinds = background.to_dict("records")
+        called = other_names(background).tolist()
+        labels += [index_of.get(name, ANY_OTHER) for name in called]
+        names += [f"{row['kind']}/{name}" for row, name in zip(kinds, called, strict=True)]
+        rows += kinds
+        numbers = np.r_[numbers, len(prepared.manifest) + background.index.to_numpy()]
+    return TrainingPhotos(
+        [prepared.photo_path(row) for row in rows],
+        np.array(labels, dtype=np.int64),
+        np.array(names, dtype=object),
+        np.array([str(row.get("source") or "") for row in rows], dtype=object),
+        len(prepared.genera),
+        np.asarray(numbers),
+    )
+
+
+def draw_weights(photos: TrainingPhotos, recipe: Recipe) -> np.ndarray:
+    """Chance (n,) of each photo to be drawn, relative to the others'.
+
+    Within the genera and within the others, a photo's chance falls with the count of its name to the power of
+    ``balance`` and, within its name, with the count of its source. The others together have ``background``.
+    """
+    table = pd.DataFrame({"name": photos.names, "source": photos.sources})
+    weights = table.groupby("name").name.transform("size").astype(float) ** -recipe.balance
+    if recipe.source_balance:
+        evened = table.groupby(["name", "source"]).name.transform("size").astype(float) ** -recipe.source_balance
+        weights *= evened / evened.groupby(table.name).transform("mean")
+    values = weights.to_numpy().copy()
+    known = photos.known
+    share = other_share(photos, recipe)
+    if share:
+        values[~known] *= values[known].sum() * share / (1 - share) / values[~known].sum()
+    return values
+
+
+def other_share(photos: TrainingPhotos, recipe: Recipe) -> float:
+    """The share of an epoch that is none of the genera: ``recipe.background`` where there are such photos."""
+    return recipe.background if (~photos.known).any() and photos.known.any() else 0.0
+
+
+def epoch_length(photos: TrainingPhotos, recipe: Recipe) -> int:
+    """Photos drawn in an epoch: as many as there are of the genera, and the others' share on top."""
+    return round(int(photos.known.sum()) / (1 - other_share(photos, recipe)))
+
+
+def logit_adjustment(photos: TrainingPhotos, recipe: Recipe, logits: int) -> torch.Tensor:
+    """What is added to the logits (logits,) in the loss, so that they don't learn how often a genus was drawn.
+
+    A network learns the shares in which genera are drawn, too, and elsewhere other genera are common. The logarithm
+    of each share takes that part (Menon et al. 2021, "Long-tail learning via logit adjustment"). Genera are compared
+    with genera and others with others: how many photos are none of the genera stays learned.
+    """
+    weights = draw_weights(photos, recipe)
+    named = photos.labels >= 0
+    drawn = np.bincount(photos.labels[named], weights=weights[named], minlength=logits)
+    adjustment = np.zeros(logits)
+    for group in (slice(0, photos.genera), slice(photos.genera, logits)):
+        shares = drawn[group]
+        if (shares > 0).any():
+            shares = np.where(shares > 0, shares, shares[shares > 0].min())
+            adjustment[group] = recipe.logit_adjustment * np.log(shares / shares.mean())
+    return torch.tensor(adjustment, dtype=torch.float32)
+
+
+def class_weights(labels: np.ndarray, classes: int) -> torch.Tensor:
+    """Weight (classes,) of each class in the loss: inverse to its count, mean 1 over the photos."""
+    counts = np.bincount(labels[labels >= 0], minlength=classes).astype(np.float64)
+    weights = np.where(counts > 0, len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1)), 0.0)
+    return torch.tensor(weights, dtype=torch.float32)
+
+
+class AugmentedViews:
+    """Views of photos, uint8 (3, train_px, train_px): each depends on seed, round and photo alone.
+
+    Decoded photos are kept in memory, as large as views need them, as long as they fit.
+    """
+
+    def __init__(self, photos: TrainingPhotos, recipe: Recipe, seed: int) -> None:
+        self.photos = photos
+        self.augment = AUGMENTATIONS[recipe.augmentation]
+        self.train_px = recipe.train_px
+        self.seed = seed
+        self.decoded: dict[int, np.ndarray] = {}
+        self.bytes_left = KEPT_BYTES
+
+    def view(self, index: int, round_number: int) -> torch.Tensor:
+        """The view of one photo in one round, an epoch for instance."""
+        key = hashlib.sha256(f"{self.seed} {round_number} {int(self.photos.numbers[index])}".encode()).digest()
+        random = np.random.default_rng(int.from_bytes(key[:8]))
+        view = self.augment(self.picture(index), self.train_px, random)
+        return torch.from_numpy(np.ascontiguousarray(view.transpose(2, 0, 1)))
+
+    def picture(self, index: int) -> np.ndarray:
+        """The decoded photo, uint8 (height, width, 3), its shorter side at most twice that of a view."""
+        if index in self.decoded:
+            return self.decoded[index]
+        picture = np.asarray(read_training_photo(self.photos.paths[index]))
+        height, width = picture.shape[:2]
+        scale = 2 * self.train_px / min(height, width)
+        if scale < 1:
+            picture = resized(picture, max(1, round(width * scale)), max(1, round(height * scale)))
+        if picture.nbytes <= self.bytes_left:
+            self.bytes_left -= picture.nbytes
+            self.decoded[index] = picture
+        return picture
+
+
+def read_training_photo(path: Path) -> Image.Image:
+    """The photo of a prepared folder; DatasetError with its path where it is gone or damaged since."""
+    try:
+        return read_photo_file(path)
+    except PhotoError as error:
+        raise DatasetError(f"{path} can't be read any more: {error} Run prepare again.") from error
+
+
+def plain_image(path: Path, preprocessing: Preprocessing) -> torch.Tensor:
+    """A photo exactly as the finished network sees it, float32 (3, input_px, input_px), normalised."""
+    return to_tensor(read_training_photo(path), preprocessing)
+
+
+def batches_ahead(
+    read: Callable[[int], torch.Tensor], indices: Sequence[int], batch: int, workers: int
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """What ``read`` gives for ``indices``, stacked in batches, with the indices int (batch,).
+
+    Threads read ahead of whoever takes the batches: decoding and OpenCV hold no lock that the network needs.
+    """
+    parts = [list(indices[start : start + batch]) for start in range(0, len(indices), batch)]
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        waiting: deque = deque()
+        try:
+            for part in parts:
+                waiting.append((part, [pool.submit(read, int(index)) for index in part]))
+                if len(waiting) > BATCHES_AHEAD:
+                    yield _stacked(*waiting.popleft())
+            while waiting:
+                yield _stacked(*waiting.popleft())
+        finally:
+            for _, futures in waiting:
+                for future in futures:
+                    future.cancel()
+
+
+def _stacked(part: list[int], futures: Sequence[Future]) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.stack([future.result() for future in futures]), torch.tensor(part)

@@ -1,0 +1,128 @@
+"""The network that a run starts from, checked at both sizes before the first epoch."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from mushroom.checkpoint import load_checkpoint, read_config, read_safetensors, weights_hash
+from mushroom.dataset import Prepared
+from mushroom.errors import TrainingError
+from mushroom.model import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    NOTEBOOK_HEAD_DROPOUTS,
+    Ancestor,
+    GenusNet,
+    ModelConfig,
+    Provenance,
+    backbone_normalisation,
+    build_model,
+    create_backbone,
+    feature_count,
+    load_backbone_weights,
+    notebook_head_widths,
+)
+from mushroom.training.data import other_genera
+from mushroom.training.provenance import command_line, git_commit, library_versions
+from mushroom.training.recipes import Recipe
+
+DEFAULT_BACKBONE = "tf_efficientnet_lite2"
+"""Its ImageNet weights lie in a package of the Python registry."""
+
+LINEAR_HEAD_DROPOUT = 0.3
+RANDOM = "random"
+PRETRAINED = "pretrained"
+TRIED_PX = (64, 96, 128, 160, 192, 224, 256, 288, 320, 384, 448, 512)
+
+
+def backbone_of(backbone: str | None, start: str) -> str:
+    """The backbone to train: the one named, else that of the checkpoint to start from, else the default."""
+    if backbone is None and Path(start).is_dir():
+        return read_config(Path(start)).backbone
+    return backbone or DEFAULT_BACKBONE
+
+
+def new_config(name: str, backbone: str, start: str, recipe: Recipe, prepared: Prepared, seed: int) -> ModelConfig:
+    """The config of the checkpoint that training makes, as far as it is known before."""
+    features = feature_count(create_backbone(backbone))
+    mean, std = (IMAGENET_MEAN, IMAGENET_STD)
+    if recipe.name != "notebook":
+        mean, std = backbone_normalisation(backbone)
+    return ModelConfig(
+        name=name,
+        backbone=backbone,
+        input_px=recipe.input_px,
+        mean=mean,
+        std=std,
+        head_widths=notebook_head_widths(features) if recipe.notebook_head else (),
+        head_dropouts=NOTEBOOK_HEAD_DROPOUTS if recipe.notebook_head else (LINEAR_HEAD_DROPOUT,),
+        genera=prepared.genera,
+        other_genera=other_genera(prepared, recipe),
+        recipe={**asdict(recipe), "seed": seed},
+        provenance=provenance_of(start),
+        data_fingerprint=prepared.fingerprint,
+        versions=library_versions(),
+        git_commit=git_commit(),
+    )
+
+
+def provenance_of(start: str) -> Provenance:
+    """Where the knowledge comes from of what begins as ``start``."""
+    path = Path(start)
+    if start == RANDOM:
+        return Provenance(command_line(), "random")
+    if start == PRETRAINED or not path.is_dir():
+        notes = () if start == PRETRAINED else (f"The backbone's pretrained tensors were read from `{path.name}`.",)
+        return Provenance(command_line(), "pretrained", notes=notes)
+    ancestor = Ancestor("start", read_config(path).name, weights_hash(path))
+    return Provenance(command_line(), "checkpoint", (ancestor,))
+
+
+def new_network(config: ModelConfig, start: str, seed: int) -> GenusNet:
+    """The network of ``config``: its head random, its backbone as ``start`` has it.
+
+    ``start``: RANDOM, PRETRAINED (timm's weights), a checkpoint folder, or a safetensors file with timm's names.
+    """
+    torch.manual_seed(seed)
+    model = build_model(config, pretrained=start == PRETRAINED)
+    if start in (RANDOM, PRETRAINED):
+        return model
+    path = Path(start)
+    if path.is_dir():
+        source, other = load_checkpoint(path)
+        if other.backbone != config.backbone:
+            raise TrainingError(f"{path} has the backbone {other.backbone}, not {config.backbone}: name no --backbone.")
+        model.backbone.load_state_dict(source.backbone.state_dict())
+        return model
+    if missing := load_backbone_weights(model.backbone, read_safetensors(path)):
+        print(f"{len(missing)} tensors are not in {path.name} and start random.")
+    return model
+
+
+def check_sizes(model: GenusNet, config: ModelConfig, recipe: Recipe) -> None:
+    """One forward pass at the sizes of training and of the finished network.
+
+    Raises TrainingError with a size that fits where the network takes one of them not.
+    """
+    for name, size_px in (("--set train_px", recipe.train_px), ("--input-px", config.input_px)):
+        if not _takes(model, size_px):
+            fitting = [other for other in sorted(TRIED_PX, key=lambda px: abs(px - size_px)) if _takes(model, other)]
+            advice = f"{name.split()[0]} {fitting[0]}" if name == "--input-px" and fitting else ""
+            advice = f"--set train_px={fitting[0]}" if name != "--input-px" and fitting else advice
+            raise TrainingError(
+                f"{config.backbone} takes no photos of {size_px} px: "
+                + (f"try {advice}." if fitting else "none of the usual sizes fits either; choose another backbone.")
+            )
+
+
+@torch.inference_mode()
+def _takes(model: GenusNet, size_px: int) -> bool:
+    model.eval()
+    device = next(model.parameters()).device
+    try:
+        logits = model(torch.zeros(2, 3, size_px, size_px, device=device))
+    # Networks raise what they like on a size that they don't take: assertions, runtime errors, anything.
+    except Exception:
+        return False
+    return logits.shape[0] == 2 and logits.dim() == 2 and bool(torch.isfinite(logits).all())
