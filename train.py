@@ -5,7 +5,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from mushroom.errors import MushroomError
+from mushroom.errors import run_command
 
 COMMANDS = ("prepare", "train", "evaluate", "agreement", "publish")
 """Each is a file of ``mushroom/cli``, whose first line says what it does."""
@@ -16,15 +16,8 @@ RESUMED = ("train",)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     args = parse(arguments)
-    try:
-        return args.run(args)
-    except MushroomError as error:
-        print(f"{error}", file=sys.stderr)
-        return error.exit_status
-    except KeyboardInterrupt:
-        hint = " Go on with the same command and --resume." if args.command in RESUMED else ""
-        print(f"\nStopped.{hint}", file=sys.stderr)
-        return 130
+    hint = "Go on with the same command and --resume." if args.command in RESUMED else ""
+    return run_command(lambda: args.run(args), when_stopped=hint)
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

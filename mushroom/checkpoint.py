@@ -68,7 +68,12 @@ def checkpoints_folder() -> Path:
 
 
 def list_checkpoints() -> list[Path]:
-    """All checkpoint folders at hand, the default first, then by name."""
+    """All checkpoint folders at hand, the default first, then by name.
+
+    ``MUSHROOM_CHECKPOINTS`` may also name one checkpoint folder: then it is the only one.
+    """
+    if (checkpoints_folder() / WEIGHTS_FILE).is_file():
+        return [checkpoints_folder()]
     folders = sorted(path.parent for path in checkpoints_folder().glob(f"*/{WEIGHTS_FILE}"))
     return sorted(folders, key=lambda folder: folder.name != DEFAULT_MODEL)
 

@@ -1,14 +1,25 @@
-"""What can go wrong, as types: each message is a sentence that says what to do. One exit status for each.
+"""What can go wrong, as types: each message is a sentence that says what to do. And how a command says it.
 
 Nothing here imports anything of Mushroom's, so that every room may raise and catch these.
 """
 
+import os
+import sys
+from collections.abc import Callable
+
+DONE = 0
+FAILED = 1
+"""It can't be done as asked; one sentence on the error output says why. (2 is argparse's, for a wrong usage.)"""
+
+SOME_PHOTOS_FAILED = 3
+"""All was done, but for photos that could not be read; each is told with its reason."""
+
+STOPPED = 130
+"""Stopped by Ctrl-C, as shells have it."""
+
 
 class MushroomError(Exception):
     """Something can't be done as asked; the message is a sentence for whoever asked."""
-
-    exit_status = 1
-    """What a command that ends with this returns to the shell."""
 
 
 class PhotoError(MushroomError, ValueError):
@@ -41,3 +52,24 @@ class PredictError(MushroomError, ValueError):
 
 class RayMissing(MushroomError, RuntimeError):
     """Ray is not installed; the message says how to."""
+
+
+def run_command(command: Callable[[], int], *, when_stopped: str = "") -> int:
+    """The exit status of a command, whose faults become one sentence on the error output.
+
+    The same fault has the same status whatever the command. ``when_stopped`` says how to go on after Ctrl-C.
+    """
+    try:
+        return command()
+    except MushroomError as error:
+        print(error, file=sys.stderr)
+    except BrokenPipeError:
+        # Whoever read the lines (head, say) has closed the pipe; Python would complain again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except OSError as error:
+        print(f"{error.filename or 'A file'} can't be used: {error.strerror or error}.", file=sys.stderr)
+    except KeyboardInterrupt:
+        print(f"\nStopped. {when_stopped}".rstrip(), file=sys.stderr)
+        return STOPPED
+    return FAILED

@@ -7,12 +7,13 @@ import hashlib
 import io
 import struct
 import warnings
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageChops, ImageCms, ImageOps
 
 from mushroom.errors import PhotoError
 
@@ -32,8 +33,23 @@ MAX_SIDE_PX = 1600
 MAX_ASPECT = 20
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", *(("HEIF", "AVIF") if HEIF else ("AVIF",)))
 PHOTO_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".heic", ".heif", ".avif"}
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".png", ".apng", ".webp", ".tif", ".tiff", ".bmp", ".dib", ".gif"}
+    | {".heic", ".heif", ".hif", ".avif"}
 )
+SYSTEM_NAMES = frozenset(
+    {"__macosx", ".ds_store", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "$recycle.bin", "lost+found"}
+    | {".spotlight-v100", ".trashes", ".fseventsd", ".temporaryitems", "system volume information"}
+)
+"""What macOS, Windows, Linux and network drives leave in folders, in small letters."""
+
+APPLE_DOUBLE = "._"
+"""macOS writes ``._a.jpg`` beside ``a.jpg`` on foreign disks: the rest of its attributes, and no photo."""
+
+MAX_PNG_PROFILE_BYTES = 1024**2
+"""Larger colour profiles of a PNG are left aside, as Pillow would refuse the whole file."""
+
+JPEG_START, JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
+PNG_START = b"\x89PNG\r\n\x1a\n"
 
 NOT_A_PHOTO = "This file is not a photo that can be read here: use JPEG, PNG, WebP, HEIC, TIFF, BMP or GIF."
 TRUNCATED = "This photo is damaged or cut off: save or send it again."
@@ -48,6 +64,16 @@ class Preprocessing:
     std: tuple[float, float, float]
 
 
+def is_photo_name(name: str) -> bool:
+    """Whether a file's name ends like a photo's, whatever its capitals."""
+    return Path(name).suffix.lower() in PHOTO_SUFFIXES
+
+
+def is_system_name(name: str) -> bool:
+    """Whether a file or folder of this name was left by a system and holds nobody's photos."""
+    return name.startswith(APPLE_DOUBLE) or name.lower() in SYSTEM_NAMES
+
+
 def read_photo(data: bytes) -> Image.Image:
     """The photo in ``data``: RGB, upright, colours in sRGB, at most ``MAX_SIDE_PX`` on a side.
 
@@ -59,15 +85,7 @@ def read_photo(data: bytes) -> Image.Image:
     if len(data) > MAX_BYTES:
         raise PhotoError(f"This file is larger than {MAX_BYTES // 1024**2} MB: send a smaller photo.")
     try:
-        with warnings.catch_warnings():
-            # Pillow only warns of bombs below its own limit; ours is checked right after.
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
-                _check_size(*picture.size)
-                # JPEGs are decoded at a fraction of their size where that is enough.
-                picture.draft("RGB", (MAX_SIDE_PX, MAX_SIDE_PX))
-                picture.load()
-                return _finished(picture)
+        return _finished(_decoded_or_mended(data))
     except PhotoError:
         raise
     except Image.DecompressionBombError as error:
@@ -105,16 +123,74 @@ def to_tensor(photo: Image.Image, preprocessing: Preprocessing) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1)))
 
 
-def to_photo(tensor: torch.Tensor, preprocessing: Preprocessing) -> Image.Image:
-    """The inverse of ``to_tensor``, but for the photo's shape: a square RGB photo."""
-    values = tensor.detach().cpu().numpy().transpose(1, 2, 0)
-    values = values * np.array(preprocessing.std) + np.array(preprocessing.mean)
-    return Image.fromarray((values * 255).round().clip(0, 255).astype(np.uint8), "RGB")
-
-
 def photo_hash(photo: Image.Image) -> str:
     """SHA-256 of a photo's size and pixels: the same picture has the same hash, whatever file it came in."""
     return hashlib.sha256(struct.pack("<II", *photo.size) + photo.tobytes()).hexdigest()
+
+
+def _decoded_or_mended(data: bytes) -> Image.Image:
+    """The decoded picture, also where only a JPEG's end marker lacks or a PNG carries too much text."""
+    try:
+        return _decoded(data)
+    except OSError:
+        if not data.startswith(JPEG_START):
+            raise
+        return _without_end_marker(data)
+    except ValueError:
+        # Pillow refuses a PNG with much compressed text or a large profile, to be safe from bombs.
+        if not data.startswith(PNG_START):
+            raise
+        return _decoded(_without_texts(data))
+
+
+def _decoded(data: bytes) -> Image.Image:
+    with warnings.catch_warnings():
+        # Pillow only warns of bombs below its own limit; ours is checked right after.
+        warnings.simplefilter("ignore")
+        with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+            _check_size(*picture.size)
+            # JPEGs are decoded at a fraction of their size where that is enough.
+            picture.draft("RGB", (MAX_SIDE_PX, MAX_SIDE_PX))
+            picture.load()
+            return picture
+
+
+def _without_end_marker(data: bytes) -> Image.Image:
+    """A JPEG that was cut off after its last row. OSError where rows lack.
+
+    The decoder makes up what lacks from the bytes that follow: the picture is whole if it is the same whatever
+    follows, the end marker at once or bytes that stand for some other picture.
+    """
+    start = data[:-1] if data.endswith(JPEG_END[:1]) else data
+    picture = _decoded(start + JPEG_END)
+    for filler in (b"\xa5\x5a\xc3\x3c" * 64, b"\x6d\xb6\xdb" * 64):
+        if ImageChops.difference(picture, _decoded(start + filler + JPEG_END)).getbbox():
+            raise OSError("rows lack")
+    return picture
+
+
+def _without_texts(data: bytes) -> bytes:
+    """A PNG's bytes without its text chunks, and without a colour profile that is too large."""
+    kept, position = [PNG_START], len(PNG_START)
+    while position + 8 <= len(data):
+        length, kind = struct.unpack(">I4s", data[position : position + 8])
+        end = position + 12 + length
+        if kind not in (b"tEXt", b"zTXt", b"iTXt") and not (
+            kind == b"iCCP" and _is_large_profile(data[position + 8 : end - 4])
+        ):
+            kept.append(data[position:end])
+        position = end
+    return b"".join(kept)
+
+
+def _is_large_profile(chunk: bytes) -> bool:
+    # A name, a zero, the method of compression, and then the profile; a damaged one counts as too large.
+    try:
+        unpacking = zlib.decompressobj()
+        unpacking.decompress(chunk[chunk.index(b"\0") + 2 :], MAX_PNG_PROFILE_BYTES)
+    except (ValueError, zlib.error):
+        return True
+    return bool(unpacking.unconsumed_tail)
 
 
 def _check_size(width: int, height: int) -> None:

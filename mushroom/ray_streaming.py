@@ -30,8 +30,8 @@ class Answerer:
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
         files = [json.loads(name) for name in batch["file"]]
-        weights = self.classifier.weights_sha256
-        return {"line": [json.dumps(answer_line(*each, weights)) for each in answers(self.classifier, files)]}
+        told = answers(self.classifier, files)
+        return {"line": [json.dumps(answer_line(*each, self.classifier), allow_nan=False) for each in told]}
 
 
 def answered_lines(checkpoint: str | None, files: Iterable[str]) -> Iterator[dict[str, Any]]:

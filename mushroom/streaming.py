@@ -2,19 +2,24 @@
 
 import heapq
 import os
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import chain
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import torch
+from PIL import Image
 
 from mushroom.classifier import BATCH, Classifier, Prediction
 from mushroom.errors import PhotoError
-from mushroom.photos import MAX_BYTES, PHOTO_SUFFIXES, read_photo, read_photo_file, to_tensor
+from mushroom.photos import MAX_BYTES, is_photo_name, is_system_name, read_photo, read_photo_file, to_tensor
+
+Read = TypeVar("Read")
 
 READERS = os.cpu_count() or 1
 AHEAD = 3 * BATCH
@@ -27,24 +32,70 @@ NAMES_AT_ONCE = 100_000
 """Names of one folder held in memory; a larger folder is gone through again for each such part."""
 
 
-def photo_files(place: str) -> Iterator[str]:
+@dataclass(frozen=True)
+class ListedFile:
+    """A file as it was listed: what tells whether it is still the same one later.
+
+    ``modified`` is ISO 8601 in UTC. Both are None where nothing can be said of the file, as where there is none.
+    """
+
+    path: str
+    size_bytes: int | None = None
+    modified: str | None = None
+
+
+def photo_files(place: str, skipped: Counter[str] | None = None) -> Iterator[str]:
+    """The paths of ``listed_files``."""
+    return (file.path for file in listed_files(place, skipped))
+
+
+def listed_files(place: str, skipped: Counter[str] | None = None) -> Iterator[ListedFile]:
     """The photo files in a folder and the folders in it, in the same order every time; ``place`` itself if it is none.
 
-    ``place`` is a path, or an address that pyarrow's file systems know: ``s3://bucket/folder``. Linked folders are
-    passed over, linked files are not. Raises OSError where it can't be reached.
+    ``place`` is a path, or an address that pyarrow's file systems know: ``s3://bucket/folder``. Links are followed,
+    but never into a folder that they are in. Files that don't end like photos are counted in ``skipped``, by ending;
+    what systems leave behind is not. Raises OSError where it can't be reached.
     """
     if "://" in place:
-        yield from _remote_files(place)
+        yield from _remote_files(place, skipped)
     elif os.path.isdir(place):
-        for name in _sorted_names(place):
-            path = os.path.join(place, name)
-            if os.path.isdir(path):
-                if not os.path.islink(path):
-                    yield from photo_files(path)
-            elif Path(name).suffix.lower() in PHOTO_SUFFIXES:
-                yield path
+        yield from _files_in(place, skipped, ())
     else:
-        yield place
+        yield _listed(place)
+
+
+def _files_in(folder: str, skipped: Counter[str] | None, above: tuple[str, ...]) -> Iterator[ListedFile]:
+    """The photo files in ``folder``; ``above`` are the real paths of the folders that it is in."""
+    inside = (*above, os.path.realpath(folder))
+    for name in _sorted_names(folder):
+        path = os.path.join(folder, name)
+        if is_system_name(name):
+            continue
+        if os.path.isdir(path):
+            if os.path.realpath(path) not in inside:
+                yield from _files_in(path, skipped, inside)
+        elif is_photo_name(name):
+            yield _listed(path)
+        elif skipped is not None:
+            skipped[_ending(name)] += 1
+
+
+def _listed(path: str) -> ListedFile:
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        # Who reads the file is told what is wrong with it.
+        return ListedFile(path)
+    return ListedFile(path, status.st_size, _moment(status.st_mtime_ns))
+
+
+def _moment(nanoseconds: int) -> str:
+    seconds, rest = divmod(nanoseconds, 10**9)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09}Z"
+
+
+def _ending(name: str) -> str:
+    return Path(name).suffix.lower() or "no ending"
 
 
 def _sorted_names(folder: str) -> Iterator[str]:
@@ -59,19 +110,29 @@ def _sorted_names(folder: str) -> Iterator[str]:
         last = names[-1]
 
 
-def _remote_files(address: str) -> Iterator[str]:
+def _remote_files(address: str, skipped: Counter[str] | None) -> Iterator[ListedFile]:
     from pyarrow import fs
 
     system, folder = _opened(address)
     if system.get_file_info(folder).type != fs.FileType.Directory:
-        yield address
+        yield _remotely_listed(address, system.get_file_info(folder))
         return
     place, mark, options = address.partition("?")
     prefix = place.rstrip("/").removesuffix(folder.rstrip("/"))
     found = system.get_file_info(fs.FileSelector(folder, recursive=True))
-    for path in sorted(each.path for each in found if each.type == fs.FileType.File):
-        if Path(path).suffix.lower() in PHOTO_SUFFIXES:
-            yield prefix + path + mark + options
+    for each in sorted(found, key=lambda info: info.path):
+        inner = each.path[len(folder.rstrip("/")) :].split("/")
+        if each.type != fs.FileType.File or any(map(is_system_name, inner)):
+            continue
+        if is_photo_name(each.path):
+            yield _remotely_listed(prefix + each.path + mark + options, each)
+        elif skipped is not None:
+            skipped[_ending(each.path)] += 1
+
+
+def _remotely_listed(address: str, info: Any) -> ListedFile:
+    nanoseconds = info.mtime_ns
+    return ListedFile(address, info.size, None if nanoseconds is None else _moment(nanoseconds))
 
 
 def _opened(address: str) -> tuple[Any, str]:
@@ -82,32 +143,36 @@ def _opened(address: str) -> tuple[Any, str]:
     return fs.FileSystem.from_uri(f"{scheme}://{quote(rest, safe='/@:?=&')}")
 
 
+def read_ahead(files: Iterable[str], read: Callable[[str], Read], ahead: int = AHEAD) -> Iterator[tuple[str, Read]]:
+    """Each file in order with what ``read`` makes of it; threads read so many files ahead of whoever takes them."""
+    with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as readers:
+        waiting: deque[tuple[str, Future[Read]]] = deque()
+        try:
+            for file in files:
+                waiting.append((file, readers.submit(read, file)))
+                if len(waiting) > ahead:
+                    name, reading = waiting.popleft()
+                    yield name, reading.result()
+            while waiting:
+                name, reading = waiting.popleft()
+                yield name, reading.result()
+        finally:
+            readers.shutdown(wait=False, cancel_futures=True)
+
+
 def answers(classifier: Classifier, files: Iterable[str]) -> Iterator[tuple[str, Prediction | str]]:
     """Each file in order with the network's answer, or with the sentence that says why it is no photo.
 
     While the network is busy with one batch, threads read and shrink the photos of the next: what waits for the
     network is float32 (3, input_px, input_px) a photo, however large its file.
     """
-    with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as readers:
-        waiting: deque[tuple[str, Future[torch.Tensor | str]]] = deque()
-        batch: list[tuple[str, torch.Tensor | str]] = []
-        try:
-            for file in chain(files, [None] * AHEAD):
-                if file is not None:
-                    waiting.append((file, readers.submit(_read, classifier, file)))
-                if waiting and (file is None or len(waiting) > AHEAD):
-                    name, reading = waiting.popleft()
-                    batch.append((name, reading.result()))
-                if len(batch) == BATCH:
-                    yield from _answered(classifier, batch)
-                    batch = []
-            yield from _answered(classifier, batch)
-        finally:
-            readers.shutdown(wait=False, cancel_futures=True)
+    images = read_ahead(files, lambda file: _read_image(classifier, file))
+    while batch := list(islice(images, BATCH)):
+        yield from _answered(classifier, batch)
 
 
-def answer_line(file: str, answer: Prediction | str, weights_sha256: str) -> dict[str, Any]:
-    """What is told of a file: the answer, and which weights gave it; or the sentence that says why there is none."""
+def answer_line(file: str, answer: Prediction | str, classifier: Classifier) -> dict[str, Any]:
+    """What is told of a file: the answer and which network gave it; or the sentence that says why there is none."""
     if isinstance(answer, str):
         return {"photo": file, "error": answer}
     return {
@@ -117,7 +182,8 @@ def answer_line(file: str, answer: Prediction | str, weights_sha256: str) -> dic
         "probabilities": answer.probabilities,
         "unknown": answer.unknown,
         "unknown_score": answer.unknown_score,
-        "weights": weights_sha256[:WEIGHTS_DIGITS],
+        "model": classifier.config.name,
+        "weights": classifier.weights_sha256[:WEIGHTS_DIGITS],
     }
 
 
@@ -130,10 +196,15 @@ def _answered(
         yield file, next(predictions) if isinstance(read, torch.Tensor) else read
 
 
-def _read(classifier: Classifier, file: str) -> torch.Tensor | str:
+def _read_image(classifier: Classifier, file: str) -> torch.Tensor | str:
+    photo = read_file(file)
+    return photo if isinstance(photo, str) else to_tensor(photo, classifier.preprocessing)
+
+
+def read_file(file: str) -> Image.Image | str:
+    """The RGB photo in a file of this machine or at an address; the sentence that says why where it is none."""
     try:
-        photo = read_photo(_remote_bytes(file)) if "://" in file else read_photo_file(Path(file))
-        return to_tensor(photo, classifier.preprocessing)
+        return read_photo(_remote_bytes(file)) if "://" in file else read_photo_file(Path(file))
     except PhotoError as error:
         return str(error)
 

@@ -17,6 +17,7 @@ from mushroom import ray_streaming
 from mushroom.__main__ import main as mushroom_command
 from mushroom.checkpoint import save_checkpoint
 from mushroom.classifier import Classifier
+from mushroom.errors import FAILED, SOME_PHOTOS_FAILED
 from mushroom.model import ModelConfig, build_model
 from mushroom.streaming import answer_line, answers, photo_files
 
@@ -89,8 +90,7 @@ def assert_as_on_this_machine(lines: list[dict[str, Any]], archive: Path, checkp
     """Every photo once, with the answer that this machine alone gives."""
     classifier = Classifier.load(checkpoint)
     alone = {
-        file: answer_line(file, answer, classifier.weights_sha256)
-        for file, answer in answers(classifier, photo_files(str(archive)))
+        file: answer_line(file, answer, classifier) for file, answer in answers(classifier, photo_files(str(archive)))
     }
     assert sorted(line["photo"] for line in lines) == sorted(alone)
     for line in lines:
@@ -129,7 +129,7 @@ def test_the_command_takes_ray_as_its_engine(
 ) -> None:
     cluster.add_node(num_cpus=1)
     command = ["predict", str(archive), "--engine", "ray", "--json", "--checkpoint", str(checkpoint)]
-    assert mushroom_command(command) == 1
+    assert mushroom_command(command) == SOME_PHOTOS_FAILED
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
     assert_as_on_this_machine(lines, archive, checkpoint)
 
@@ -139,5 +139,5 @@ def test_without_ray_a_sentence_says_how_to_get_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     command = ["predict", str(archive), "--engine", "ray", "--checkpoint", str(checkpoint)]
-    assert mushroom_command(command) == 2
+    assert mushroom_command(command) == FAILED
     assert "pip install" in capsys.readouterr().err

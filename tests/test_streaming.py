@@ -1,6 +1,7 @@
 """Predicting archives: files in order, little memory, tables that go on where they were cut off."""
 
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import threading
 import tracemalloc
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -20,10 +22,12 @@ from mushroom import streaming
 from mushroom.__main__ import main as mushroom_command
 from mushroom.checkpoint import save_checkpoint
 from mushroom.classifier import BATCH, Classifier, Prediction
-from mushroom.cli.predict import CSV_COLUMNS
+from mushroom.errors import FAILED, SOME_PHOTOS_FAILED
+from mushroom.genera import GENERA
 from mushroom.model import ModelConfig, build_model
 from mushroom.photos import read_photo_file
 from mushroom.streaming import AHEAD, answers, photo_files
+from mushroom.table import columns
 
 PHOTOS = 3 * BATCH + 5
 
@@ -147,7 +151,7 @@ def test_reading_goes_on_while_the_network_works(
     classifier = Classifier.load(checkpoint)
     read: list[str] = []
     next_batch_is_read = threading.Event()
-    real_read, real_predict = streaming._read, classifier.predict_images
+    real_read, real_predict = streaming._read_image, classifier.predict_images
 
     def counted_read(classifier: Classifier, file: str) -> torch.Tensor | str:
         read.append(file)
@@ -159,7 +163,7 @@ def test_reading_goes_on_while_the_network_works(
         assert next_batch_is_read.wait(timeout=60)
         return real_predict(images)
 
-    monkeypatch.setattr(streaming, "_read", counted_read)
+    monkeypatch.setattr(streaming, "_read_image", counted_read)
     monkeypatch.setattr(classifier, "predict_images", predict_when_the_next_batch_is_read)
     assert len(list(answers(classifier, photo_files(str(archive))))) == PHOTOS
 
@@ -170,7 +174,7 @@ def test_reading_goes_on_while_the_network_works(
 @pytest.fixture(scope="module")
 def whole_table(archive: Path, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     table = tmp_path_factory.mktemp("table") / "whole.csv"
-    assert predict(archive, checkpoint, table) == 1
+    assert predict(archive, checkpoint, table) == SOME_PHOTOS_FAILED
     return table
 
 
@@ -266,7 +270,7 @@ def test_a_table_of_another_network_is_not_gone_on_with(
     save_checkpoint(other, build_model(config), config)
     table = tmp_path / "table.csv"
     table.write_bytes(whole_table.read_bytes())
-    assert predict(archive, other, table, "--resume") == 2
+    assert predict(archive, other, table, "--resume") == FAILED
     assert "another network" in capsys.readouterr().err
     assert table.read_bytes() == whole_table.read_bytes()
 
@@ -275,13 +279,117 @@ def test_a_file_that_is_no_such_table_is_left_alone(
     archive: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table = tmp_path / "letters.csv"
-    table.write_text(",".join("x" * len(CSV_COLUMNS)) + "\nmine,to,keep\n")
+    table.write_text(",".join("x" * len(columns(GENERA))) + "\nmine,to,keep\n")
     before = table.read_bytes()
-    assert predict(archive, checkpoint, table, "--resume") == 2
-    assert "no table that predict began" in capsys.readouterr().err
+    assert predict(archive, checkpoint, table, "--resume") == FAILED
+    assert "no table that this version's predict began" in capsys.readouterr().err
     assert table.read_bytes() == before
 
 
 def test_resume_without_a_table_is_told(archive: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert mushroom_command(["predict", str(archive), "--resume"]) == 2
+    assert mushroom_command(["predict", str(archive), "--resume"]) == FAILED
     assert "--csv" in capsys.readouterr().err
+
+
+# --- What a run tells, and what it leaves alone ---------------------------------------------------------------
+
+
+@pytest.fixture
+def few(tmp_path: Path) -> Path:
+    """Two photos."""
+    paint_photos(tmp_path / "few", (9, 9, 200), 2)
+    return tmp_path / "few"
+
+
+def test_a_finished_table_is_not_overwritten(
+    few: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("mine to keep\n")
+    assert predict(few, checkpoint, table) == FAILED
+    assert "is there already: add --resume" in capsys.readouterr().err
+    assert table.read_text() == "mine to keep\n"
+
+
+def test_a_photo_replaced_under_the_same_name_is_answered_anew(few: Path, checkpoint: Path, tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    assert predict(few, checkpoint, table) == 0
+    before = {row["photo"]: row for row in rows(table)}
+    paint_photos(tmp_path / "other", (200, 9, 9), 1)
+    os.replace(tmp_path / "other" / "0.jpg", few / "0.jpg")
+    assert predict(few, checkpoint, table, "--resume") == 0
+    after = {row["photo"]: row for row in rows(table)}
+    assert len(rows(table)) == len(after) == 2
+    changed, same = str(few / "0.jpg"), str(few / "1.jpg")
+    assert after[changed]["confidence"] != before[changed]["confidence"]
+    assert after[changed]["modified"] != before[changed]["modified"]
+    assert after[same] == before[same]
+
+
+def test_a_table_with_unreadable_files_ends_with_a_summary_and_a_status_of_its_own(
+    few: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (few / "bad.jfif").write_bytes(b"no")
+    for name in ("film.mov", "notes.txt", "more.txt", "._0.jpg", ".DS_Store"):
+        (few / name).write_bytes(b"no")
+    (few / "__MACOSX").mkdir()
+    (few / "__MACOSX" / "0.jpg").write_bytes(b"no")
+    assert predict(few, checkpoint, tmp_path / "table.csv") == SOME_PHOTOS_FAILED
+    told = capsys.readouterr().err
+    assert "2 photos answered, 1 can't be read (each says why)." in told
+    assert "3 files were skipped for their ending (.txt: 2, .mov: 1)." in told
+    assert [Path(row["photo"]).name for row in rows(tmp_path / "table.csv")] == ["0.jpg", "1.jpg", "bad.jfif"]
+
+
+def test_a_folder_without_photos_says_which_files_it_has(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "a.cr2").write_bytes(b"no")
+    assert mushroom_command(["predict", str(tmp_path / "raw")]) == FAILED
+    assert "1 file was skipped for its ending (.cr2: 1)." in capsys.readouterr().err
+
+
+def test_names_can_not_break_the_lines_of_the_plain_output(
+    few: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.rename(few / "0.jpg", few / "two\nlines\x1b[31m.jpg")
+    assert mushroom_command(["predict", str(few), "--checkpoint", str(checkpoint)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert "two\\nlines\\x1b[31m.jpg: " in lines[1]
+
+
+def test_the_table_guards_names_that_begin_like_formulas_and_goes_on_with_them(
+    few: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.rename(few / "0.jpg", few / "=1+1.jpg")
+    monkeypatch.chdir(few)
+    table = tmp_path / "table.csv"
+    command = ["predict", "=1+1.jpg", "1.jpg", "--checkpoint", str(checkpoint), "--csv", str(table)]
+    assert mushroom_command(command) == 0
+    assert mushroom_command([*command, "--resume"]) == 0
+    assert [row["photo"] for row in rows(table)] == ["'=1+1.jpg", "1.jpg"]
+
+
+def test_an_answer_that_is_no_number_is_a_sentence_and_no_invalid_json(
+    few: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = Classifier.predict_images
+
+    def broken(classifier: Classifier, images: torch.Tensor) -> list[Prediction]:
+        return [replace(answer, confidence=float("nan")) for answer in real(classifier, images)]
+
+    monkeypatch.setattr(Classifier, "predict_images", broken)
+    assert mushroom_command(["predict", str(few), "--json", "--checkpoint", str(checkpoint)]) == FAILED
+    out, told = capsys.readouterr()
+    assert "NaN" not in out
+    assert "is not a number" in told
+
+
+def test_a_line_names_the_model_and_its_weights(
+    few: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert mushroom_command(["predict", str(few), "--json", "--checkpoint", str(checkpoint)]) == 0
+    line = json.loads(capsys.readouterr().out.splitlines()[0])
+    assert (line["model"], line["weights"]) == ("small", Classifier.load(checkpoint).weights_sha256[:12])

@@ -1,8 +1,12 @@
-"""Show what the network looked at on one photo: an overlay a layer, a film strip, explanation.json."""
+"""Show what the network looked at: for each photo an overlay a layer, a film strip, explanation.json."""
 
 import argparse
 import json
+import os
+import shutil
 import sys
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,62 +16,145 @@ import torch
 from PIL import Image
 
 from mushroom.classifier import Classifier, Explanation
-from mushroom.errors import CheckpointError, ExplanationError, PhotoError
+from mushroom.cli.predict import json_line, require_photos, shown, summary
+from mushroom.errors import DONE, SOME_PHOTOS_FAILED, ExplanationError, PhotoError, run_command
 from mushroom.explain import faithfulness, overlays
 from mushroom.explain.gradcam import METHODS
 from mushroom.explain.regions import hottest_mask
-from mushroom.photos import read_photo_file
+from mushroom.streaming import WEIGHTS_DIGITS, ListedFile, listed_files, read_ahead, read_file
 from mushroom.texts import SAFETY
 
 EXPLANATION_FILE = "explanation.json"
 FILM_STRIP_FILE = "film_strip.png"
 
+SCHEMA_VERSION = 2
+"""Of ``explanation.json``; grows when a field changes its meaning or goes. 1 had no version in it."""
+
 TOP_REGION_PERCENT = 20
 """The top region encloses the hottest fifth of the photo."""
+
+AHEAD = 2 * (os.cpu_count() or 1)
+"""Photos that are read while another is explained."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what ``run`` takes."""
-    parser.add_argument("photo", type=Path, metavar="PHOTO")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write into")
+    parser.add_argument("photo", metavar="PHOTO_OR_FOLDER", help="also s3://BUCKET/FOLDER")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write; one a photo in it")
     parser.add_argument("--checkpoint", help="checkpoint folder or hf://USER/NAME; else the one that ships")
     parser.add_argument("--genus", help="genus to explain; the predicted one otherwise")
     parser.add_argument("--against", metavar="GENUS", help="explain one genus against this other one")
     parser.add_argument("--method", help=f"one of {', '.join(METHODS)}; gradcam otherwise")
     parser.add_argument("--layers", nargs="+", default=["stages"], metavar="LAYER", help="stages, all, or layer names")
     parser.add_argument("--faithfulness", action="store_true", help="also measure whether the hot places matter")
+    parser.add_argument("--resume", action="store_true", help="of a folder: leave the photos explained already")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the pictures and numbers; 0, or 2 with a sentence if it can't be done."""
+    """Write the pictures and numbers; 3 if some photos could not be read, 1 if nothing could be done."""
+    return run_command(lambda: explain(args), when_stopped="Go on with the same command and --resume.")
+
+
+def explain(args: argparse.Namespace) -> int:
+    """Explain a photo, or each photo of a folder; the exit status. Raises MushroomError where it can't be done."""
     # Asking for a second genus is asking for the method that argues against it.
-    method = args.method or ("contrastive" if args.against else "gradcam")
-    layers = args.layers[0] if args.layers in (["stages"], ["all"]) else args.layers
-    try:
-        classifier = Classifier.load(args.checkpoint)
-        photo = read_photo_file(args.photo)
-        explanation = classifier.explain(photo, args.genus, args.against, method, layers)
-    except (CheckpointError, ExplanationError, PhotoError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    numbers = explanation_numbers(args.photo, photo, explanation)
+    args.method = args.method or ("contrastive" if args.against else "gradcam")
+    args.layers = args.layers[0] if args.layers in (["stages"], ["all"]) else args.layers
+    require_photos([args.photo])
+    if args.out.exists() and not args.resume and (not args.out.is_dir() or any(args.out.iterdir())):
+        raise ExplanationError(f"{args.out} is there already: name another folder, or add --resume to go on.")
+    classifier = Classifier.load(args.checkpoint)
+    first = next(listed_files(args.photo))
+    return explain_one(args, classifier, first) if first.path == args.photo else explain_folder(args, classifier)
+
+
+def explain_one(args: argparse.Namespace, classifier: Classifier, file: ListedFile) -> int:
+    """Explain one photo into the folder DIR itself."""
+    if is_explained(args.out, file, args, classifier):
+        return DONE
+    photo = read_file(file.path)
+    if isinstance(photo, str):
+        raise PhotoError(photo)
+    for path in explain_photo(args.out, file, photo, args, classifier):
+        print(path)
+    return DONE
+
+
+def explain_folder(args: argparse.Namespace, classifier: Classifier) -> int:
+    """Explain each photo of a folder into a folder of its own in DIR; a photo that can't be read is told."""
+    skipped: Counter[str] = Counter()
+    asked: dict[str, ListedFile] = {}
+    done = failed = 0
+
+    def files() -> Iterator[str]:
+        for file in listed_files(args.photo, skipped):
+            if not (args.resume and is_explained(folder_of(args, file), file, args, classifier)):
+                asked[file.path] = file
+                yield file.path
+
+    for path, photo in read_ahead(files(), read_file, AHEAD):
+        file = asked.pop(path)
+        if isinstance(photo, str):
+            failed += 1
+            print(f"{shown(path)}: {photo}", file=sys.stderr)
+            continue
+        explain_photo(folder_of(args, file), file, photo, args, classifier)
+        done += 1
+        print(shown(str(folder_of(args, file))))
+    print(summary(done, failed, skipped), file=sys.stderr)
+    return SOME_PHOTOS_FAILED if failed else DONE
+
+
+def folder_of(args: argparse.Namespace, file: ListedFile) -> Path:
+    """Where a photo of the folder is explained: named as the photo is, in folders as the photo is."""
+    return args.out / file.path.removeprefix(args.photo.partition("?")[0]).partition("?")[0].lstrip("/")
+
+
+def explain_photo(
+    out: Path, file: ListedFile, photo: Image.Image, args: argparse.Namespace, classifier: Classifier
+) -> list[Path]:
+    """Explain one photo into ``out``; the paths of what was written."""
+    explanation = classifier.explain(photo, args.genus, args.against, args.method, args.layers)
+    numbers = explanation_numbers(file, photo, explanation, classifier) | {"asked": asked_for(args)}
     if args.faithfulness:
         add_faithfulness(numbers, classifier, photo, explanation)
+    return write(out, photo, explanation, numbers)
+
+
+def asked_for(args: argparse.Namespace) -> dict[str, Any]:
+    """What of the arguments changes an explanation."""
+    return {name: getattr(args, name) for name in ("genus", "against", "method", "layers", "faithfulness")}
+
+
+def is_explained(out: Path, file: ListedFile, args: argparse.Namespace, classifier: Classifier) -> bool:
+    """Whether ``out`` holds the explanation of this very file, by this network, as it is asked for now."""
     try:
-        written = write(args.out, photo, explanation, numbers)
-    except OSError as error:
-        print(f"{args.out} can't be written: {error.strerror}.", file=sys.stderr)
-        return 2
-    for path in written:
-        print(path)
-    return 0
+        told = json.loads((out / EXPLANATION_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    expected = {**about(file, classifier), "schema_version": SCHEMA_VERSION, "asked": asked_for(args)}
+    return isinstance(told, dict) and all(told.get(name) == value for name, value in expected.items())
 
 
-def explanation_numbers(path: Path, photo: Image.Image, explanation: Explanation) -> dict[str, Any]:
+def about(file: ListedFile, classifier: Classifier) -> dict[str, Any]:
+    """Which file, and which network."""
+    return {
+        "photo": file.path,
+        "bytes": file.size_bytes,
+        "modified": file.modified,
+        "model": classifier.config.name,
+        "weights": classifier.weights_sha256[:WEIGHTS_DIGITS],
+    }
+
+
+def explanation_numbers(
+    file: ListedFile, photo: Image.Image, explanation: Explanation, classifier: Classifier
+) -> dict[str, Any]:
     """What ``explanation.json`` holds."""
     prediction = explanation.prediction
     return {
-        "photo": str(path),
+        "schema_version": SCHEMA_VERSION,
+        **about(file, classifier),
         "target": explanation.genus,
         "against": explanation.against,
         "method": explanation.method,
@@ -117,14 +204,46 @@ def add_faithfulness(
 
 
 def write(out: Path, photo: Image.Image, explanation: Explanation, numbers: dict[str, Any]) -> list[Path]:
-    """Write an overlay for each layer, the film strip and the numbers into ``out``; returns their paths."""
-    out.mkdir(parents=True, exist_ok=True)
-    written = []
-    for number, layer in enumerate(explanation.layers, start=1):
-        path = out / f"{number:02}_{layer.name.replace('.', '_')}.png"
-        overlays.overlay(photo, explanation.heatmaps[layer.name]).save(path)
-        written.append(path)
+    """Write an overlay for each layer, the film strip and the numbers; returns their paths.
+
+    All is written aside and renamed to ``out`` at once, the numbers last: a folder of this name is whole.
+    """
+    overlay_files = {
+        layer.name: f"{number:02}_{layer.name.replace('.', '_')}.png"
+        for number, layer in enumerate(explanation.layers, start=1)
+    }
+    names = [*overlay_files.values(), FILM_STRIP_FILE, EXPLANATION_FILE]
+    text = json_line(numbers | {"files": names}, indent=1)
+    aside = Path(os.path.abspath(out)).with_name(f".{out.name}.aside")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    for layer in explanation.layers:
+        overlays.overlay(photo, explanation.heatmaps[layer.name]).save(aside / overlay_files[layer.name])
     captions = {layer.name: f"{layer.name}: {layer.label}" for layer in explanation.layers}
-    overlays.film_strip(photo, explanation.heatmaps, captions=captions).save(out / FILM_STRIP_FILE)
-    (out / EXPLANATION_FILE).write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
-    return [*written, out / FILM_STRIP_FILE, out / EXPLANATION_FILE]
+    overlays.film_strip(photo, explanation.heatmaps, captions=captions).save(aside / FILM_STRIP_FILE)
+    (aside / EXPLANATION_FILE).write_text(text + "\n", encoding="utf-8")
+    _put_in_place(aside, out, names)
+    return [out / name for name in names]
+
+
+def _put_in_place(aside: Path, out: Path, names: list[str]) -> None:
+    """Rename ``aside`` to ``out``; where that has files already, the new take the place of the old, numbers last."""
+    if not out.exists() or not any(out.iterdir()):
+        os.replace(aside, out)
+        return
+    before = (out / EXPLANATION_FILE).read_text(encoding="utf-8") if (out / EXPLANATION_FILE).exists() else "{}"
+    (out / EXPLANATION_FILE).unlink(missing_ok=True)
+    for name in _files_listed(before):
+        (out / name).unlink(missing_ok=True)
+    for name in names:
+        os.replace(aside / name, out / name)
+    aside.rmdir()
+
+
+def _files_listed(numbers: str) -> list[str]:
+    """The pictures that an explanation says it has beside it; none where it can't be read."""
+    try:
+        listed = json.loads(numbers).get("files", [])
+    except (ValueError, AttributeError):
+        return []
+    return [name for name in listed if isinstance(name, str) and name == Path(name).name and name.endswith(".png")]

@@ -1,15 +1,23 @@
 """``python -m mushroom explain``: pictures and numbers into a folder, and sentences when it can't be done."""
 
 import json
+import shutil
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from mushroom.__main__ import main
+from mushroom.checkpoint import save_checkpoint
+from mushroom.classifier import Classifier
 from mushroom.cli.explain import top_region
+from mushroom.errors import FAILED, SOME_PHOTOS_FAILED, STOPPED
+from mushroom.explain import overlays
 from mushroom.genera import GENERA
+from mushroom.model import ModelConfig, build_model
 from mushroom.texts import SAFETY
 
 
@@ -21,9 +29,22 @@ def photo(tmp_path: Path) -> Path:
     return path
 
 
-def test_explain_writes_an_overlay_a_layer_a_film_strip_and_numbers(photo: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small network that has learned nothing."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("checkpoint") / "small"
+    config = ModelConfig(name="small", backbone="mobilenetv3_small_050", input_px=64)
+    save_checkpoint(folder, build_model(config), config)
+    return folder
+
+
+def test_explain_writes_an_overlay_a_layer_a_film_strip_and_numbers(
+    photo: Path, checkpoint: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
-    assert main(["explain", str(photo), "--out", str(out), "--genus", "russula", "--faithfulness"]) == 0
+    command = ["explain", str(photo), "--out", str(out), "--genus", "russula", "--faithfulness"]
+    assert main([*command, "--checkpoint", str(checkpoint)]) == 0
     numbers = json.loads((out / "explanation.json").read_text())
     overlays = sorted(out.glob("0*.png"))
     assert len(overlays) == len(numbers["layers"]) > 3
@@ -72,14 +93,14 @@ def test_a_bad_choice_is_told_with_the_valid_ones(
     options: list[str], sentence: str, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    assert main(["explain", str(photo), "--out", str(out), *options]) == 2
+    assert main(["explain", str(photo), "--out", str(out), *options]) == FAILED
     assert sentence in capsys.readouterr().err
     assert not out.exists()
 
 
 def test_a_file_that_is_no_photo_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "note.txt").write_text("no photo")
-    assert main(["explain", str(tmp_path / "note.txt"), "--out", str(tmp_path / "out")]) == 2
+    assert main(["explain", str(tmp_path / "note.txt"), "--out", str(tmp_path / "out")]) == FAILED
     assert "not a photo" in capsys.readouterr().err
 
 
@@ -93,3 +114,70 @@ def test_the_top_region_encloses_the_hottest_fifth_and_an_empty_heatmap_has_none
     assert region["top"] == 0
     assert region["bottom"] <= 20
     assert top_region(np.zeros((4, 4), np.float32), (40, 40)) is None
+
+
+# --- Whole or not at all ------------------------------------------------------------------------------------
+
+
+def test_the_numbers_have_a_version_and_name_file_model_and_weights(
+    photo: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert main(["explain", str(photo), "--out", str(out), "--checkpoint", str(checkpoint)]) == 0
+    numbers = json.loads((out / "explanation.json").read_text())
+    assert numbers["schema_version"] == 2
+    assert (numbers["model"], numbers["weights"]) == ("small", Classifier.load(checkpoint).weights_sha256[:12])
+    assert numbers["bytes"] == photo.stat().st_size
+    assert {path.name for path in out.iterdir()} == set(numbers["files"])
+
+
+def test_a_run_that_is_stopped_leaves_no_half_explanation(
+    photo: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    command = ["explain", str(photo), "--out", str(out), "--checkpoint", str(checkpoint)]
+    with monkeypatch.context() as patched:
+        patched.setattr(overlays, "film_strip", Mock(side_effect=KeyboardInterrupt))
+        assert main(command) == STOPPED
+    assert not out.exists()
+    assert main(command) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"out", "photo.png"}
+
+
+def test_what_is_there_is_not_overwritten_and_resume_leaves_other_files_alone(
+    photo: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "letter.txt").write_text("mine")
+    command = ["explain", str(photo), "--out", str(out), "--checkpoint", str(checkpoint)]
+    assert main(command) == FAILED
+    assert "is there already" in capsys.readouterr().err
+    assert main([*command, "--layers", "all", "--resume"]) == 0
+    assert main([*command, "--resume"]) == 0
+    numbers = json.loads((out / "explanation.json").read_text())
+    assert {path.name for path in out.iterdir()} == {"letter.txt", *numbers["files"]}
+
+
+def test_a_folder_is_explained_photo_by_photo_and_gone_on_with(
+    photo: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, out = tmp_path / "photos", tmp_path / "out"
+    (folder / "deep").mkdir(parents=True)
+    for name in ("a.png", "b.png", "deep/a.png"):
+        shutil.copy(photo, folder / name)
+    (folder / "bad.jpg").write_bytes(b"no")
+    (folder / "notes.txt").write_bytes(b"no")
+    command = ["explain", str(folder), "--out", str(out), "--checkpoint", str(checkpoint)]
+    assert main(command) == SOME_PHOTOS_FAILED
+    told = capsys.readouterr().err
+    assert "bad.jpg: This file is not a photo" in told
+    assert "3 photos answered, 1 can't be read" in told
+    whole = sorted(path.parent.relative_to(out).as_posix() for path in out.rglob("explanation.json"))
+    assert whole == ["a.png", "b.png", "deep/a.png"]
+    before = {name: (out / name / "explanation.json").stat().st_mtime_ns for name in whole}
+    Image.new("RGB", (90, 60), "red").save(folder / "b.png")
+    assert main([*command, "--resume"]) == SOME_PHOTOS_FAILED
+    after = {name: (out / name / "explanation.json").stat().st_mtime_ns for name in whole}
+    assert [name for name in whole if before[name] != after[name]] == ["b.png"]
+    assert not list(out.rglob(".*"))

@@ -10,6 +10,7 @@ from painted import PAINTED, paint_photos
 import train as train_command
 from mushroom.__main__ import main as mushroom_command
 from mushroom.classifier import Classifier
+from mushroom.errors import FAILED, SOME_PHOTOS_FAILED
 from mushroom.genera import GENERA
 from mushroom.photos import read_photo_file
 
@@ -133,7 +134,7 @@ def test_predict_prints_a_line_a_photo_and_goes_on_after_a_bad_one(
     bad.write_bytes(b"not a photo")
     folder = small_set / "photos" / "Amanita"
     command = ["predict", str(bad), str(folder), "--json", "--checkpoint", str(checkpoint)]
-    assert mushroom_command(command) == 1
+    assert mushroom_command(command) == SOME_PHOTOS_FAILED
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert len(lines) == 13
     assert set(lines[0]) == {"photo", "error"}
@@ -166,7 +167,7 @@ def test_predict_writes_a_table_of_a_folder(checkpoint: Path, small_set: Path, t
 def test_predict_without_photos_or_checkpoint_ends_with_a_sentence(
     command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert mushroom_command([part.format(empty=tmp_path) for part in command]) == 2
+    assert mushroom_command([part.format(empty=tmp_path) for part in command]) == FAILED
     assert capsys.readouterr().err.strip().endswith(".")
 
 
