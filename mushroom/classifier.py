@@ -26,7 +26,8 @@ from mushroom.checkpoint import (
 )
 from mushroom.errors import CheckpointError, ExplanationError, PredictError
 from mushroom.explain import faithfulness, gradcam
-from mushroom.explain.gradcam import Layer, LayerHeatmaps
+from mushroom.explain.gradcam import LayerHeatmaps
+from mushroom.explain.layers import Layer, default_layer, find_layers
 from mushroom.model import GenusNet, ModelConfig, feature_count
 from mushroom.photos import Preprocessing, to_tensor
 
@@ -131,7 +132,7 @@ class Classifier:
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
         """Every layer a heatmap can be taken from, early to late."""
-        return gradcam.find_layers(self.model, self.preprocessing.input_px)
+        return find_layers(self.model, self.preprocessing.input_px)
 
     def to_images(self, photos: Sequence[Image.Image]) -> torch.Tensor:
         """Photos as the network takes them: float32 (n, 3, input_px, input_px), normalised."""
@@ -254,7 +255,7 @@ class Classifier:
     @cached_property
     def default_layer(self) -> Layer:
         """The layer to show first."""
-        return gradcam.default_layer(self.layers)
+        return default_layer(self.layers)
 
     def choose_layers(self, layers: str | Sequence[str]) -> tuple[Layer, ...]:
         """The layers meant by ``"stages"``, ``"all"`` or names, early to late; ExplanationError otherwise."""

@@ -74,7 +74,7 @@ def _explain(
     _classifier: "Classifier",
     _read: Callable[[], Image.Image],
 ) -> "Explanation":
-    from mushroom.explain.gradcam import METHODS
+    from mushroom.explain.methods import METHODS
 
     # Masked scores take a forward pass for each channel of each layer.
     layers = "stages" if METHODS[method].needs == "masked scores" else "all"

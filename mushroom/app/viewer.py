@@ -17,7 +17,7 @@ from mushroom.texts import SAFETY
 
 if TYPE_CHECKING:
     from mushroom.classifier import Classifier, Explanation
-    from mushroom.explain.gradcam import Layer
+    from mushroom.explain.layers import Layer
 
 FRAME_PX = 200
 """Longest side of a picture in the film strip, for screens that are twice as fine."""
@@ -99,7 +99,7 @@ def show(
 
 def chosen_layer(explanation: "Explanation") -> "Layer":
     """The layer that the visitor chose, else the network's default one."""
-    from mushroom.explain.gradcam import default_layer
+    from mushroom.explain.layers import default_layer
 
     layers = {layer.name: layer for layer in explanation.layers}
     default = default_layer(explanation.layers).name
@@ -123,7 +123,7 @@ def _scale(colours: str) -> None:
 def _more(explanation: "Explanation") -> str:
     """Method and colours, behind one button; returns the colours."""
     from mushroom.explain import overlays
-    from mushroom.explain.gradcam import METHODS
+    from mushroom.explain.methods import METHODS
 
     with st.popover("More", icon=":material/tune:"):
         st.selectbox(
@@ -146,7 +146,7 @@ def _more(explanation: "Explanation") -> str:
 
 def _trust(folder: Path, layers: Mapping[str, "Layer"]) -> None:
     """Which layer was measured to be the most faithful, and a button that goes there."""
-    from mushroom.explain.gradcam import METHODS
+    from mushroom.explain.methods import METHODS
 
     with st.popover("Which layer should I trust?", icon=":material/verified:"):
         best = records.most_faithful(folder)

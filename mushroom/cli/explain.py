@@ -19,7 +19,7 @@ from mushroom.classifier import Classifier, Explanation
 from mushroom.cli.predict import json_line, require_photos, shown, summary
 from mushroom.errors import DONE, SOME_PHOTOS_FAILED, ExplanationError, PhotoError, run_command
 from mushroom.explain import faithfulness, overlays
-from mushroom.explain.gradcam import METHODS
+from mushroom.explain.methods import METHODS
 from mushroom.explain.regions import hottest_mask
 from mushroom.streaming import WEIGHTS_DIGITS, ListedFile, listed_files, read_ahead, read_file
 from mushroom.texts import SAFETY

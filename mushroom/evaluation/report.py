@@ -20,7 +20,7 @@ from mushroom.dataset import Prepared
 from mushroom.evaluation import metrics
 from mushroom.evaluation.metrics import KNOWN, Predictions
 from mushroom.explain.faithfulness import faithfulness_table
-from mushroom.explain.gradcam import METHODS
+from mushroom.explain.methods import METHODS
 from mushroom.hub import model_card
 from mushroom.photos import read_photo_file
 

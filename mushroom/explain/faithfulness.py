@@ -26,7 +26,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from mushroom.explain.gradcam import METHODS, Layer, LayerHeatmaps, heatmaps, heatmaps_of_every_class
+from mushroom.explain.gradcam import LayerHeatmaps, heatmaps, heatmaps_of_every_class
+from mushroom.explain.layers import Layer
+from mushroom.explain.methods import METHODS
 from mushroom.explain.regions import upsample
 from mushroom.explain.similarity import rank_correlation
 

@@ -1,10 +1,8 @@
 """Feature maps and gradients become heatmaps: every layer from one forward and one backward pass.
 
-    find_layers(model, input_px) -> tuple[Layer, ...]              early to late, stage ends and blocks
-    default_layer(layers) -> Layer
-    METHODS: dict[str, Method]                                     gradcam, gradcam++, hirescam, xgradcam, ...
     heatmaps(model, images, layers, targets=None, method='gradcam', against=None) -> LayerHeatmaps
     heatmaps_of_every_class(model, image, layers, method='gradcam') -> LayerHeatmaps
+    channels(model, image, layer, target) -> Channels
 
 ``model`` is a ``GenusNet`` (layers are then named from its ``backbone``) or a bare timm or torchvision
 network, in eval mode. ``layers`` are layer names. Any thread may call this on a network that others use at
@@ -14,233 +12,23 @@ and ``.grad`` of parameters are never touched.
 Words: ``evidence`` is what a method computes, of any sign and size; a ``heatmap`` is evidence in [0, 1].
 """
 
-import copy
 import difflib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Literal
-from weakref import WeakKeyDictionary, WeakSet
+from dataclasses import dataclass
+from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from mushroom.errors import ExplanationError
-
-NOTEBOOK_ARCHITECTURES = frozenset({"resnet50", "convnext_base"})
-"""For these the default layer is the last convolution, as in the notebook that this project grew from."""
-
-STAGE_LABELS = (
-    "early: edges and spots",
-    "early: colours and textures",
-    "middle: repeated patterns",
-    "late: single parts",
-    "late: whole parts",
-)
+from mushroom.explain.grid import Grid, grid_of
+from mushroom.explain.layers import backbone_of, hooks_lock, unwrapped
+from mushroom.explain.methods import METHODS, Method, grad_cam, normalise, why_not
 
 MASKED_PHOTOS_BATCH = 32
-
-
-# --- Layers -------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A point of the network that a heatmap can be taken from.
-
-    ``name`` is the module's name inside the backbone; ``stage`` counts from 0 and changes where the
-    backbone's resolution does; ``height`` and ``width`` are the feature map's, in cells; ``stage_end`` marks
-    a stage's last. ``last_convolution`` marks the notebook's own choice in its two networks.
-    """
-
-    name: str
-    stage: int
-    label: str
-    height: int
-    width: int
-    stage_end: bool
-    last_convolution: bool = False
-
-
-_layers_found: WeakKeyDictionary[nn.Module, dict[int, tuple[Layer, ...]]] = WeakKeyDictionary()
-
-_hooks_lock = threading.Lock()
-"""Held while hooks come and go: torch numbers them without one, and two threads could get the same number."""
-
-
-def find_layers(model: nn.Module, input_px: int) -> tuple[Layer, ...]:
-    """Every layer worth a heatmap, in the order the network computes them, for photos of ``input_px``
-    squared.
-
-    They are the ends of the stages that timm lists in ``feature_info``, and the blocks between them: modules
-    in which paths meet (a residual sum, a concatenation), and others of their kind. A network without
-    ``feature_info``, such as torchvision's AlexNet, gives the activation after each convolution. Found on a
-    copy without weights, so it costs no arithmetic; remembered for each network. Raises ExplanationError for
-    a network without two-dimensional feature maps.
-    """
-    with _hooks_lock:
-        known = _layers_found.setdefault(model, {})
-        if input_px not in known:
-            known[input_px] = _find_layers(_without_weights(backbone_of(model)), input_px)
-        return known[input_px]
-
-
-def default_layer(layers: Sequence[Layer]) -> Layer:
-    """The layer to show first: the notebook's for its two networks, otherwise the end of the last stage."""
-    last_convolutions = [layer for layer in layers if layer.last_convolution]
-    return [*(layer for layer in layers if layer.stage_end), *last_convolutions][-1]
-
-
-def backbone_of(model: nn.Module) -> nn.Module:
-    """The network whose modules the layers are named after."""
-    backbone = getattr(model, "backbone", None)
-    return backbone if isinstance(backbone, nn.Module) else model
-
-
-def _architecture(backbone: nn.Module) -> str:
-    settings = getattr(backbone, "pretrained_cfg", None) or {}
-    return settings.get("architecture", "")
-
-
-def _without_weights(model: nn.Module) -> nn.Module:
-    """A copy in eval mode whose tensors have shapes but no values."""
-    tensors = [*model.parameters(), *model.buffers()]
-    # deepcopy takes what its memo holds instead of copying it.
-    memo = {id(tensor): nn.Parameter(tensor.detach().to("meta"), requires_grad=False) for tensor in tensors}
-    return copy.deepcopy(model, memo).eval()
-
-
-@dataclass
-class _Call:
-    """One call of a module during the walk; ``calls`` are those that it made itself."""
-
-    name: str
-    module: nn.Module
-    given: object = None
-    output: object = None
-    calls: list["_Call"] = field(default_factory=list)
-
-    @property
-    def has_feature_map(self) -> bool:
-        return isinstance(self.output, Tensor) and self.output.ndim == 4 and min(self.output.shape[2:]) > 1
-
-    def is_chain(self) -> bool:
-        """Whether it only hands on: its input to its first part, each part's output to the next, and out."""
-        current = self.given
-        for call in self.calls:
-            if call.given is not current:
-                return False
-            current = call.output
-        return self.output is current
-
-    def weight_layers(self) -> int:
-        return sum(isinstance(module, nn.Conv2d | nn.Linear) for module in self.module.modules())
-
-    def inside(self) -> Iterator["_Call"]:
-        """All calls below this one, in the order in which they ended."""
-        for call in self.calls:
-            yield from call.inside()
-            yield call
-
-
-def _find_layers(backbone: nn.Module, input_px: int) -> tuple[Layer, ...]:
-    walked = _walk(backbone, input_px)
-    calls = list(walked.inside())
-    names = [call.name for call in calls]
-    # A module that is called twice has no one feature map.
-    mapped = [call for call in calls if call.has_feature_map and names.count(call.name) == 1]
-
-    # Comparing channels keeps out networks that hand on something else than (B, C, h, w).
-    listed = {entry["module"]: entry["num_chs"] for entry in getattr(backbone, "feature_info", [])}
-    ends = [call for call in mapped if listed.get(call.name) == _channels(call)]
-    blocks = [call for call in _blocks(walked) if call in mapped]
-    if not ends:
-        blocks = [call for call in mapped if _follows_convolution(call, calls)]
-        ends = [
-            call for index, call in enumerate(blocks) if call is blocks[-1] or _size(call) != _size(blocks[index + 1])
-        ]
-    if not ends:
-        raise ExplanationError("This network has no two-dimensional feature maps to take a heatmap from.")
-
-    last_convolution = None
-    if _architecture(backbone) in NOTEBOOK_ARCHITECTURES:
-        convolutions = [call for call in blocks[-1].inside() if isinstance(call.module, nn.Conv2d)]
-        last_convolution = convolutions[-1]
-    chosen = [call for call in mapped if call in ends or call in blocks or call is last_convolution]
-    # A stage and its last block may hand on the very same feature map; it keeps the stage's name.
-    end_maps = {id(call.output) for call in ends}
-    chosen = [call for call in chosen if call in ends or id(call.output) not in end_maps]
-    return tuple(_describe(chosen, ends, last_convolution))
-
-
-def _walk(backbone: nn.Module, input_px: int) -> _Call:
-    """Run one photo through ``backbone`` and tell which module called which with what."""
-    root = _Call("", backbone)
-    open_calls = [root]
-
-    def entering(name: str) -> Callable[..., None]:
-        def hook(module: nn.Module, args: tuple[object, ...]) -> None:
-            call = _Call(name, module, given=args[0] if args else None)
-            open_calls[-1].calls.append(call)
-            open_calls.append(call)
-
-        return hook
-
-    def leaving(module: nn.Module, args: tuple[object, ...], output: object) -> None:
-        open_calls.pop().output = output
-
-    for name, module in backbone.named_modules():
-        if name:
-            module.register_forward_pre_hook(entering(name))
-            module.register_forward_hook(leaving)
-    with torch.inference_mode(False), torch.no_grad():
-        backbone(torch.zeros(1, 3, input_px, input_px, device="meta"))
-    return root
-
-
-def _blocks(root: _Call) -> list[_Call]:
-    """The outermost modules in which paths meet, and others of their classes (those without a shortcut)."""
-
-    def outermost(call: _Call, is_block: Callable[[_Call], bool]) -> Iterator[_Call]:
-        for part in call.calls:
-            if is_block(part):
-                yield part
-            else:
-                yield from outermost(part, is_block)
-
-    meeting = outermost(root, lambda call: call.weight_layers() > 1 and not call.is_chain())
-    kinds = {type(call.module) for call in meeting if call.has_feature_map}
-    return list(outermost(root, lambda call: type(call.module) in kinds))
-
-
-def _follows_convolution(call: _Call, calls: Sequence[_Call]) -> bool:
-    """Whether ``call`` is the parameterless activation right after a convolution."""
-    if call.calls or next(call.module.parameters(), None) is not None:
-        return False
-    before = [other for other in calls if isinstance(other.module, nn.Conv2d) and other.output is call.given]
-    return any(_size(other) == _size(call) for other in before)
-
-
-def _size(call: _Call) -> tuple[int, int]:
-    assert isinstance(call.output, Tensor)
-    return call.output.shape[2], call.output.shape[3]
-
-
-def _channels(call: _Call) -> int:
-    assert isinstance(call.output, Tensor)
-    return call.output.shape[1]
-
-
-def _describe(chosen: Sequence[_Call], ends: Sequence[_Call], last_convolution: _Call | None) -> Iterator[Layer]:
-    stage, last_stage = 0, max(len(ends) - 1, 1)
-    for call in chosen:
-        # What comes after the last stage's end still belongs to the last stage.
-        stage = min(stage, len(ends) - 1)
-        label = STAGE_LABELS[round(stage / last_stage * (len(STAGE_LABELS) - 1))]
-        yield Layer(call.name, stage, label, *_size(call), call in ends, call is last_convolution)
-        stage += call in ends
 
 
 # --- One forward pass, one backward pass --------------------------------------------------------------------
@@ -248,10 +36,16 @@ def _describe(chosen: Sequence[_Call], ends: Sequence[_Call], last_convolution: 
 
 @dataclass(frozen=True)
 class _Trace:
-    """One forward pass: logits (B, K), and the feature map (B, C, h, w) of each layer asked for."""
+    """One forward pass: logits (B, K), what each layer asked for handed on, and how that covers the photo."""
 
     logits: Tensor
-    feature_maps: dict[str, Tensor]
+    outputs: dict[str, Tensor]
+    grids: dict[str, Grid]
+
+    @property
+    def feature_maps(self) -> dict[str, Tensor]:
+        """By layer, (B, C, h, w), without a graph."""
+        return {name: self.grids[name].fold(output.detach()) for name, output in self.outputs.items()}
 
 
 def _forward(model: nn.Module, images: Tensor, layers: Sequence[str], *, with_graph: bool) -> _Trace:
@@ -260,29 +54,31 @@ def _forward(model: nn.Module, images: Tensor, layers: Sequence[str], *, with_gr
     with torch.inference_mode(False), torch.no_grad():
         if images.is_inference():
             images = images.clone()
-        feature_maps, logits = _captured(model, images, layers, with_graph=with_graph)
-        if _remember_overwritten(model, feature_maps):
-            feature_maps, logits = _captured(model, images, layers, with_graph=with_graph)
-    missing = [name for name in layers if name not in feature_maps]
+        captured, logits = _captured(model, images, layers, with_graph=with_graph)
+        if _remember_overwritten(model, captured):
+            captured, logits = _captured(model, images, layers, with_graph=with_graph)
+    missing = [name for name in layers if name not in captured]
     if missing:
         raise ExplanationError(f"The network's layer {missing[0]} was not reached, so it has no heatmap.")
-    return _Trace(logits, {name: captured.feature_map for name, captured in feature_maps.items()})
+    outputs = {name: layer.output for name, layer in captured.items()}
+    return _Trace(logits, outputs, {name: layer.grid for name, layer in captured.items()})
 
 
 @dataclass(frozen=True)
 class _Captured:
     """A layer's output, and how often it had been written over when the layer gave it."""
 
-    feature_map: Tensor
+    output: Tensor
     version: int
+    grid: Grid
 
 
 def _captured(
     model: nn.Module, images: Tensor, layers: Sequence[str], *, with_graph: bool
 ) -> tuple[dict[str, _Captured], Tensor]:
-    feature_maps: dict[str, _Captured] = {}
-    with _capture(model, layers, feature_maps, with_graph=with_graph):
-        return feature_maps, model(images)
+    captured: dict[str, _Captured] = {}
+    with _capture(model, images, layers, captured, with_graph=with_graph):
+        return captured, model(images)
 
 
 _overwritten: WeakSet[nn.Module] = WeakSet()
@@ -293,47 +89,50 @@ captured without: the pass is made again, once in the life of a network.
 """
 
 
-def _remember_overwritten(model: nn.Module, feature_maps: Mapping[str, _Captured]) -> bool:
-    """Whether any of these feature maps is no longer what its layer gave."""
+def _remember_overwritten(model: nn.Module, captured: Mapping[str, _Captured]) -> bool:
+    """Whether any of these outputs is no longer what its layer gave."""
     # Autograd counts the writes; there is no public name for its count.
-    altered = [name for name, captured in feature_maps.items() if captured.feature_map._version != captured.version]
+    altered = [name for name, layer in captured.items() if layer.output._version != layer.version]
     _overwritten.update(_layer_modules(backbone_of(model), altered).values())
     return bool(altered)
 
 
 @contextmanager
 def _capture(
-    model: nn.Module, layers: Sequence[str], feature_maps: dict[str, _Captured], *, with_graph: bool
+    model: nn.Module, images: Tensor, layers: Sequence[str], captured: dict[str, _Captured], *, with_graph: bool
 ) -> Iterator[None]:
-    """Put the outputs of ``layers`` into ``feature_maps`` as the calling thread computes them."""
+    """Put the outputs of ``layers`` into ``captured`` as the calling thread computes them."""
     owner = threading.get_ident()
     backbone = backbone_of(model)
+    size = (images.shape[2], images.shape[3])
 
-    def capturing(name: str) -> Callable[..., Tensor | None]:
-        def hook(module: nn.Module, args: tuple[object, ...], output: object) -> Tensor | None:
+    def capturing(name: str) -> Callable[..., object]:
+        def hook(module: nn.Module, args: tuple[object, ...], output: object) -> object:
             if threading.get_ident() != owner:
                 return None
-            if not isinstance(output, Tensor) or output.ndim != 4:
+            grid = grid_of(output, args, backbone, len(images), size)
+            if grid is None:
                 raise ExplanationError(f"The network's layer {name} has no two-dimensional feature map.")
-            starts_graph = with_graph and not output.requires_grad
+            tensor = grid.tensor(output)
+            starts_graph = with_graph and not tensor.requires_grad
             if starts_graph:
                 torch.set_grad_enabled(True)
-                output = output.detach().requires_grad_()
-            feature_maps[name] = _Captured(output, output._version)
+                tensor = tensor.detach().requires_grad_()
+            captured[name] = _Captured(tensor, tensor._version, grid)
             # Autograd forbids to write over the tensor that its graph starts from.
-            return output.clone() if starts_graph or module in _overwritten else None
+            return grid.replaced(output, tensor.clone()) if starts_graph or module in _overwritten else None
 
         return hook
 
     modules = _layer_modules(backbone, layers)
     handles = []
     try:
-        with _hooks_lock:
+        with hooks_lock:
             for name, module in modules.items():
                 handles.append(module.register_forward_hook(capturing(name)))
         yield
     finally:
-        with _hooks_lock:
+        with hooks_lock:
             for handle in handles:
                 handle.remove()
 
@@ -356,15 +155,18 @@ def _gradients(weights: Tensor, trace: _Trace, *, keep_graph: bool = False) -> d
     """Gradient of the logits' sum, weighted by ``weights`` (B, K), by each feature map; zeros where one has
     no say in it.
     """
-    maps = list(trace.feature_maps.values())
     # A weighted sum would have to join the graph, which can't grow where the caller forbids gradients.
     with torch.inference_mode(False):
         found = torch.autograd.grad(
-            trace.logits, maps, weights.to(trace.logits.dtype), retain_graph=keep_graph, allow_unused=True
+            trace.logits,
+            list(trace.outputs.values()),
+            weights.to(trace.logits.dtype),
+            retain_graph=keep_graph,
+            allow_unused=True,
         )
     return {
-        name: torch.zeros_like(feature_map) if gradient is None else gradient
-        for (name, feature_map), gradient in zip(trace.feature_maps.items(), found, strict=True)
+        name: trace.grids[name].fold(torch.zeros_like(output) if gradient is None else gradient)
+        for (name, output), gradient in zip(trace.outputs.items(), found, strict=True)
     }
 
 
@@ -372,90 +174,6 @@ def _logit_weights(classes: Tensor, others: Tensor | None, count: int) -> Tensor
     """Int (B, count): 1 for each target and -1 for the class it is contrasted with."""
     weights = functional.one_hot(classes, count)
     return weights if others is None else weights - functional.one_hot(others, count)
-
-
-# --- Methods: feature map (B, C, h, w) and what else they need, to evidence (B, h, w) -----------------------
-
-
-def _weighted_sum(weights: Tensor, feature_map: Tensor) -> Tensor:
-    """Sum of the channels (B, C, h, w), each times its weight (B, C)."""
-    height, width = feature_map.shape[2:]
-    return torch.bmm(weights.unsqueeze(1), feature_map.flatten(2)).view(-1, height, width)
-
-
-def grad_cam(feature_map: Tensor, gradient: Tensor) -> Tensor:
-    """Grad-CAM: channels weighted by their mean gradient.
-
-    Selvaraju et al. 2017, "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization".
-    """
-    return _weighted_sum(gradient.mean((2, 3)), feature_map)
-
-
-def grad_cam_plus_plus(feature_map: Tensor, gradient: Tensor) -> Tensor:
-    """Grad-CAM++: channels weighted by their positive gradients, where several places may share the credit.
-
-    Chattopadhay et al. 2018, "Grad-CAM++: Generalized Gradient-based Visual Explanations", equation 19. Its
-    alpha = g^2 / (2 g^2 + S g^3), S being the channel's sum, is 1 / (2 + S g) wherever g is not zero: written
-    this way it needs no small constant that would drown small gradients.
-    """
-    denominator = 2 + feature_map.sum((2, 3), keepdim=True) * gradient
-    alpha = torch.where(denominator == 0, 0, 1 / denominator)
-    return _weighted_sum((alpha * gradient.relu()).sum((2, 3)), feature_map)
-
-
-def hires_cam(feature_map: Tensor, gradient: Tensor) -> Tensor:
-    """HiResCAM: gradient times feature map at every place, so no place lends its weight to another.
-
-    Draelos and Carin 2020, "Use HiResCAM instead of Grad-CAM for faithful explanations of CNNs".
-    """
-    return (gradient * feature_map).sum(1)
-
-
-def xgrad_cam(feature_map: Tensor, gradient: Tensor) -> Tensor:
-    """XGrad-CAM: channels weighted by their gradients' mean, in which active places count for more.
-
-    Fu et al. 2020, "Axiom-based Grad-CAM". A channel whose values sum to zero gets no weight.
-    """
-    total = feature_map.sum((2, 3))
-    weights = (gradient * feature_map).sum((2, 3)) / total
-    return _weighted_sum(torch.where(total == 0, 0, weights), feature_map)
-
-
-def layer_cam(feature_map: Tensor, gradient: Tensor) -> Tensor:
-    """LayerCAM: positive gradient times feature map at every place; made for early layers too.
-
-    Jiang et al. 2021, "LayerCAM: Exploring Hierarchical Class Activation Maps for Localization".
-    """
-    return (gradient.relu() * feature_map).sum(1)
-
-
-def eigen_cam(feature_map: Tensor) -> Tensor:
-    """Eigen-CAM: what the channels have most in common; asks for no genus.
-
-    Muhammad and Yeasin 2020, "Eigen-CAM: Class Activation Map using Principal Components": the projection of
-    the feature map on its first right singular vector, without centring. A singular vector has no sign of its
-    own: the strongest place counts as positive.
-    """
-    height, width = feature_map.shape[2:]
-    places = feature_map.flatten(2).transpose(1, 2).double()
-    if height * width < places.shape[2]:
-        # The smaller of both Gram matrices has the same first eigenvalue and costs less.
-        strengths, vectors = torch.linalg.eigh(places @ places.transpose(1, 2))
-        projection = vectors[..., -1] * strengths[..., -1:].clamp_min(0).sqrt()
-    else:
-        vectors = torch.linalg.eigh(places.transpose(1, 2) @ places)[1]
-        projection = (places @ vectors[..., -1:]).squeeze(-1)
-    strongest = projection.gather(1, projection.abs().argmax(1, keepdim=True))
-    return (projection * strongest.sign()).float().view(-1, height, width)
-
-
-def score_cam(feature_map: Tensor, masked_scores: Tensor) -> Tensor:
-    """Score-CAM: channels weighted by the score of the photo seen through them, (B, C); no gradients.
-
-    Wang et al. 2020, "Score-CAM: Score-Weighted Visual Explanations for Convolutional Neural Networks". The
-    unmasked photo's score, which the paper subtracts, cancels in its softmax over channels.
-    """
-    return _weighted_sum(masked_scores.softmax(1), feature_map)
 
 
 def masked_logits(model: nn.Module, images: Tensor, feature_map: Tensor) -> Tensor:
@@ -472,46 +190,6 @@ def masked_logits(model: nn.Module, images: Tensor, feature_map: Tensor) -> Tens
     return torch.cat(logits).view(batch, channels, -1)
 
 
-@dataclass(frozen=True)
-class Method:
-    """A way from feature map to evidence: ``evidence(feature_map)``, or with what it ``needs`` as second
-    argument."""
-
-    title: str
-    evidence: Callable[..., Tensor]
-    explanation: str
-    needs: Literal["gradient", "masked scores", "nothing"] = "gradient"
-    contrasts: bool = False
-
-
-METHODS: Mapping[str, Method] = {
-    "gradcam": Method("Grad-CAM", grad_cam, "Which patterns speak for this genus, and where they are."),
-    "gradcam++": Method(
-        "Grad-CAM++",
-        grad_cam_plus_plus,
-        "Like Grad-CAM, but better at showing several mushrooms in one photo.",
-    ),
-    "hirescam": Method("HiResCAM", hires_cam, "Only places that themselves raised this genus's score."),
-    "xgradcam": Method("XGrad-CAM", xgrad_cam, "Like Grad-CAM, but places where a pattern is strong count for more."),
-    "layercam": Method("LayerCAM", layer_cam, "Fine detail: every place judged by itself, also in early layers."),
-    "eigencam": Method("Eigen-CAM", eigen_cam, "What stands out to the network, whatever the genus.", needs="nothing"),
-    "scorecam": Method(
-        "Score-CAM",
-        score_cam,
-        "Shows the photo through each pattern and keeps what scores; slow.",
-        needs="masked scores",
-    ),
-    "contrastive": Method(
-        "Contrastive",
-        grad_cam,
-        "Why this genus rather than another: evidence for one against the other.",
-        contrasts=True,
-    ),
-}
-"""The methods by key. ``contrastive`` is Grad-CAM of the difference of two scores, after Zhang et al. 2025,
-"Finer-CAM: Spotting the Difference Reveals Finer Details for Visual Explanation", with one reference."""
-
-
 # --- Heatmaps -----------------------------------------------------------------------------------------------
 
 
@@ -521,7 +199,9 @@ class LayerHeatmaps:
 
     ``logits`` float32 (photos, K); ``targets`` and ``against`` class indices (B,), ``against`` None where
     nothing is contrasted; ``maps`` by layer name, float32 (B, h, w) in [0, 1]; ``has_evidence`` by layer
-    name, bool (B,), false where nothing speaks for the target and the map is all zeros.
+    name, bool (B,), false where nothing speaks for the target and the map is all zeros; ``evidence`` by layer name,
+    float32 (B, h, w), what the maps were before they were cut off at 0 and divided by their maximum: of one
+    network, layer and method, it can be compared between photos and targets.
     """
 
     logits: Tensor
@@ -529,6 +209,7 @@ class LayerHeatmaps:
     against: Tensor | None
     maps: dict[str, Tensor]
     has_evidence: dict[str, Tensor]
+    evidence: dict[str, Tensor]
 
 
 def heatmaps(
@@ -547,8 +228,10 @@ def heatmaps(
     forward pass per channel of each layer. ``model`` must be in eval mode. Raises ExplanationError with a
     sentence otherwise.
     """
+    model = unwrapped(model)
     chosen = _checked(model, images, layers, method, against)
     trace = _forward(model, images, layers, with_graph=chosen.needs == "gradient")
+    _refuse_senseless(method, trace)
     logits = trace.logits.detach().float()
     classes = logits.argmax(1) if targets is None else _class_indices(targets, logits, "target")
     others = _others(against, logits, classes) if chosen.contrasts else None
@@ -570,10 +253,12 @@ def heatmaps_of_every_class(
     One forward pass, and a backward pass for each class. The contrastive method argues against the strongest
     other class. Otherwise as ``heatmaps``.
     """
+    model = unwrapped(model)
     chosen = _checked(model, image, layers, method, None)
     if len(image) != 1:
         raise ExplanationError(f"Heatmaps of every class are made from one photo, not {len(image)}.")
     trace = _forward(model, image, layers, with_graph=chosen.needs == "gradient")
+    _refuse_senseless(method, trace)
     count = trace.logits.shape[1]
     classes = torch.arange(count, device=trace.logits.device)
     others = _others(None, trace.logits.detach().expand(count, -1), classes) if chosen.contrasts else None
@@ -582,39 +267,25 @@ def heatmaps_of_every_class(
     if chosen.needs == "gradient":
         weights = _logit_weights(classes, others, count)
         by_class = [_gradients(weights[k : k + 1], trace, keep_graph=k < count - 1) for k in range(count)]
-        needed = {name: torch.cat([found[name] for found in by_class]) for name in trace.feature_maps}
+        needed = {name: torch.cat([found[name] for found in by_class]) for name in trace.outputs}
     elif chosen.needs == "masked scores":
         needed = {name: values[0].T for name, values in _every_masked_logits(model, image, trace).items()}
     return _finished(chosen, trace, needed, classes, others)
 
 
-def normalise(evidence: Tensor) -> tuple[Tensor, Tensor]:
-    """Evidence (B, h, w) as heatmaps, float32 in [0, 1], and whether there was any positive, bool (B,).
-
-    What speaks against the target is cut off and the rest divided by its maximum. Without positive evidence,
-    or where a value is not finite, the heatmap is all zeros.
-    """
-    evidence = evidence.float()
-    lowest, highest = evidence.flatten(1).aminmax(dim=1)
-    has_evidence = (highest > 0) & (highest < torch.inf) & (lowest > -torch.inf)
-    divisor = torch.where(has_evidence, highest, 1)[:, None, None]
-    maps = torch.where(has_evidence[:, None, None], evidence.relu() / divisor, 0)
-    return maps, has_evidence
-
-
 def _finished(
     method: Method, trace: _Trace, needed: Mapping[str, Tensor], classes: Tensor, others: Tensor | None
 ) -> LayerHeatmaps:
-    maps, has_evidence = {}, {}
+    maps, has_evidence, evidence = {}, {}, {}
     with torch.inference_mode(False), torch.no_grad():
-        for name, feature_map in trace.feature_maps.items():
-            values = feature_map.detach()
+        for name, values in trace.feature_maps.items():
             if name in needed:
-                evidence = method.evidence(values.expand(len(classes), -1, -1, -1), needed[name].to(values.dtype))
+                found = method.evidence(values.expand(len(classes), -1, -1, -1), needed[name].to(values.dtype))
             else:
-                evidence = method.evidence(values).expand(len(classes), -1, -1)
-            maps[name], has_evidence[name] = normalise(evidence)
-    return LayerHeatmaps(trace.logits.detach().float(), classes, others, maps, has_evidence)
+                found = method.evidence(values).expand(len(classes), -1, -1)
+            maps[name], has_evidence[name] = normalise(found)
+            evidence[name] = found.float()
+    return LayerHeatmaps(trace.logits.detach().float(), classes, others, maps, has_evidence, evidence)
 
 
 def _every_masked_logits(model: nn.Module, images: Tensor, trace: _Trace) -> dict[str, Tensor]:
@@ -635,6 +306,12 @@ def _checked(model: nn.Module, images: Tensor, layers: Sequence[str], method: st
     if _in_training(model):
         raise ExplanationError("The network is in training mode: call its eval() before asking for heatmaps.")
     return METHODS[method]
+
+
+def _refuse_senseless(method: str, trace: _Trace) -> None:
+    for grid in trace.grids.values():
+        if reason := why_not(method, tokens=grid.layout == "tokens"):
+            raise ExplanationError(reason)
 
 
 def _in_training(model: nn.Module) -> bool:
@@ -687,10 +364,11 @@ def channels(model: nn.Module, image: Tensor, layer: str, target: int) -> Channe
 
     Raises ExplanationError as ``heatmaps`` does.
     """
+    model = unwrapped(model)
     _checked(model, image, [layer], "gradcam", None)
     trace = _forward(model, image, [layer], with_graph=True)
     classes = _class_indices(target, trace.logits.detach(), "target")
     gradient = _gradients(_logit_weights(classes, None, trace.logits.shape[1]), trace)[layer]
-    feature_map = trace.feature_maps[layer].detach().float()
+    feature_map = trace.feature_maps[layer].float()
     heatmap, _ = normalise(grad_cam(feature_map, gradient.float()))
     return Channels(feature_map[0], gradient.float().mean((2, 3))[0], heatmap[0])

@@ -27,7 +27,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mushroom.checkpoint import list_checkpoints
 from mushroom.classifier import Classifier
-from mushroom.explain.gradcam import find_layers, heatmaps
+from mushroom.explain.gradcam import heatmaps
+from mushroom.explain.layers import find_layers
 from mushroom.explain.similarity import rank_correlation
 from mushroom.model import IMAGENET_MEAN, IMAGENET_STD, GenusNet, ModelConfig, build_model
 from mushroom.photos import Preprocessing, read_photo_file, to_tensor

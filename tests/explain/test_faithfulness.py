@@ -25,7 +25,9 @@ from mushroom.explain.faithfulness import (
     most_faithful,
     shuffled_head,
 )
-from mushroom.explain.gradcam import METHODS, Layer, find_layers, heatmaps
+from mushroom.explain.gradcam import heatmaps
+from mushroom.explain.layers import Layer, find_layers
+from mushroom.explain.methods import METHODS
 from mushroom.explain.similarity import rank_correlation
 from mushroom.model import GenusNet, build_head, create_backbone
 

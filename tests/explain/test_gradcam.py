@@ -11,17 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from mushroom.errors import ExplanationError
-from mushroom.explain import gradcam
-from mushroom.explain.gradcam import (
-    METHODS,
-    Layer,
-    LayerHeatmaps,
-    default_layer,
-    find_layers,
-    heatmaps,
-    heatmaps_of_every_class,
-    normalise,
-)
+from mushroom.explain.gradcam import LayerHeatmaps, heatmaps, heatmaps_of_every_class
+from mushroom.explain.layers import Layer, default_layer, find_layers
+from mushroom.explain.methods import METHODS, eigen_cam, normalise
 from mushroom.model import GenusNet, build_head, create_backbone
 
 INPUT_PX = 64
@@ -248,13 +240,11 @@ def test_eigen_cam_is_the_same_through_either_gram_matrix() -> None:
     first = torch.linalg.svd(matrix, full_matrices=False)
     # Non-negative features have a first singular vector of one sign.
     expected = (first.U[..., 0] * first.S[..., :1]).abs().view(2, 3, 4).float()
-    torch.testing.assert_close(gradcam.eigen_cam(values), expected)
+    torch.testing.assert_close(eigen_cam(values), expected)
     few_places = values[:, :, :2, :2]
     matrix = few_places.flatten(2).transpose(1, 2).double()
     first = torch.linalg.svd(matrix, full_matrices=False)
-    torch.testing.assert_close(
-        gradcam.eigen_cam(few_places), (first.U[..., 0] * first.S[..., :1]).abs().view(2, 2, 2).float()
-    )
+    torch.testing.assert_close(eigen_cam(few_places), (first.U[..., 0] * first.S[..., :1]).abs().view(2, 2, 2).float())
 
 
 def test_the_contrastive_method_leaves_out_what_both_classes_share() -> None:

@@ -21,7 +21,9 @@ import pytorch_grad_cam as grad_cam_package
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget, FinerWeightedTarget
 from torchcam import methods as torch_cam
 
-from mushroom.explain.gradcam import find_layers, heatmaps, masked_logits, normalise, score_cam
+from mushroom.explain.gradcam import heatmaps, masked_logits
+from mushroom.explain.layers import find_layers
+from mushroom.explain.methods import normalise, score_cam
 from mushroom.model import GenusNet, build_head, create_backbone, notebook_head_widths
 
 MIDDLE_BLOCKS = {

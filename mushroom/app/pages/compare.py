@@ -19,7 +19,7 @@ from mushroom.texts import percent
 
 if TYPE_CHECKING:
     from mushroom.classifier import Classifier, Explanation, Prediction
-    from mushroom.explain.gradcam import Layer
+    from mushroom.explain.layers import Layer
 
 KINDS = {"models": "Models", "layers": "Layers and methods", "genera": "Genera"}
 
@@ -115,7 +115,7 @@ def _genus(prediction: "Prediction") -> str:
 
 
 def _layers_and_methods(opened: "Classifier", looking_at: Subject) -> None:
-    from mushroom.explain.gradcam import METHODS
+    from mushroom.explain.methods import METHODS
 
     genus = _genus(predictions.predict(opened, looking_at))
     quick = [key for key, method in METHODS.items() if not method.contrasts]

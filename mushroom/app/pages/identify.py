@@ -130,7 +130,7 @@ def _answer(subject: Subject) -> None:
 def _explained(classifier: "Classifier", subject: Subject) -> "tuple[Image.Image, Explanation] | None":
     """The photo to show and the heatmaps for the chosen genus and method; None, with a sentence, if it is gone."""
     from mushroom.errors import PhotoError
-    from mushroom.explain.gradcam import METHODS
+    from mushroom.explain.methods import METHODS
 
     method = url_state.choice(
         "method", [key for key in METHODS if key != predictions.CONTRASTIVE], DEFAULT_METHOD, what="method"

@@ -289,7 +289,7 @@ def _photos(photos: Mapping[str, Mapping[str, int]], scores: Mapping[str, Any]) 
 def _faithfulness(measured: Mapping[str, Any] | None) -> None:
     from mushroom.app import figures
     from mushroom.explain.faithfulness import CHANGED_BELOW
-    from mushroom.explain.gradcam import METHODS
+    from mushroom.explain.methods import METHODS
 
     st.subheader("Can the heatmaps be believed?", anchor=False)
     if not measured:
