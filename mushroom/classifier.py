@@ -28,6 +28,7 @@ from mushroom.errors import CheckpointError, ExplanationError, PredictError
 from mushroom.explain import faithfulness, gradcam
 from mushroom.explain.gradcam import LayerHeatmaps
 from mushroom.explain.layers import Layer, default_layer, find_layers
+from mushroom.explain.methods import methods_for
 from mushroom.model import GenusNet, ModelConfig, feature_count
 from mushroom.photos import Preprocessing, to_tensor
 
@@ -61,7 +62,8 @@ class Explanation:
     """Heatmaps of one photo for one genus, early layers first, with what is needed to show them.
 
     ``heatmaps`` maps a layer's name to float32 (height, width) in [0, 1] at feature-map size; where
-    ``has_evidence`` is false nothing speaks for the genus and the heatmap is all zeros. ``against`` is the genus
+    ``has_evidence`` is false nothing speaks for the genus and the heatmap is all zeros. ``evidence`` is what the
+    heatmap was before it was scaled to its own hottest place, of any sign and size. ``against`` is the genus
     that a contrastive explanation argues against, otherwise None.
     """
 
@@ -71,6 +73,7 @@ class Explanation:
     layers: tuple[Layer, ...]
     heatmaps: dict[str, np.ndarray]
     has_evidence: dict[str, bool]
+    evidence: dict[str, np.ndarray]
     prediction: Prediction
 
 
@@ -133,6 +136,11 @@ class Classifier:
     def layers(self) -> tuple[Layer, ...]:
         """Every layer a heatmap can be taken from, early to late."""
         return find_layers(self.model, self.preprocessing.input_px)
+
+    @cached_property
+    def methods(self) -> tuple[str, ...]:
+        """The methods that make sense at this network's layers, by their keys in ``METHODS``."""
+        return methods_for(self.layers)
 
     def to_images(self, photos: Sequence[Image.Image]) -> torch.Tensor:
         """Photos as the network takes them: float32 (n, 3, input_px, input_px), normalised."""
@@ -281,6 +289,7 @@ class Classifier:
                 method=method,
                 layers=chosen,
                 heatmaps={layer.name: found.maps[layer.name][index].cpu().numpy() for layer in chosen},
+                evidence={layer.name: found.evidence[layer.name][index].cpu().numpy() for layer in chosen},
                 has_evidence={layer.name: bool(found.has_evidence[layer.name][index]) for layer in chosen},
                 # All rows explain the same photo where there are more targets than photos.
                 prediction=predictions[min(index, len(predictions) - 1)],

@@ -1,7 +1,7 @@
 """The photo under one layer's heatmap, with its controls, its downloads and the film strip of all layers."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,7 +70,7 @@ def show(
             f"{layer.height} points."
         )
         with st.container(horizontal=True):
-            colours = _more(explanation)
+            colours = _more(explanation, classifier.methods)
             share = opacity / 100 if shown else 0.0
             _trust(classifier.folder, layers)
             _downloads(subject, explanation, layer, share, colours)
@@ -120,19 +120,21 @@ def _scale(colours: str) -> None:
     )
 
 
-def _more(explanation: "Explanation") -> str:
+def _more(explanation: "Explanation", methods: Sequence[str]) -> str:
     """Method and colours, behind one button; returns the colours."""
     from mushroom.explain import overlays
-    from mushroom.explain.methods import METHODS
+    from mushroom.explain.methods import METHODS, why_not
 
     with st.popover("More", icon=":material/tune:"):
         st.selectbox(
             "Method",
-            [key for key in METHODS if key != predictions.CONTRASTIVE],
+            [key for key in methods if key != predictions.CONTRASTIVE],
             format_func=lambda key: METHODS[key].title,
             **url_state.widget("method", explanation.method),
         )
         st.caption(METHODS[explanation.method].explanation)
+        for key in METHODS.keys() - set(methods):
+            st.caption(str(why_not(key, tokens=True)))
         return str(
             st.selectbox(
                 "Colours",

@@ -128,7 +128,7 @@ def measure_faithfulness(classifier: Classifier, prepared: Prepared, photo_count
     stages: Any = getattr(classifier.model.backbone, "feature_info", ())
     passes = sum(stage["num_chs"] for stage in stages)
     slow = [key for key, method in METHODS.items() if method.needs == "masked scores" and passes > MASKED_PASSES]
-    methods = [method for method in METHODS if method not in slow]
+    methods = [method for method in classifier.methods if method not in slow]
     images = classifier.to_images(photos)
     table = faithfulness_table(classifier.model, images, layers, methods=methods, seed=FAITHFULNESS_SEED)
     return {"sample": len(photos), "seed": FAITHFULNESS_SEED, **table, "left_out": slow}

@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from mushroom.explain.gradcam import LayerHeatmaps, heatmaps, heatmaps_of_every_class
 from mushroom.explain.layers import Layer
-from mushroom.explain.methods import METHODS
+from mushroom.explain.methods import METHODS, methods_for
 from mushroom.explain.regions import upsample
 from mushroom.explain.similarity import rank_correlation
 
@@ -216,17 +216,19 @@ def faithfulness_table(
     images: Tensor,
     layers: Sequence[Layer],
     targets: Tensor | None = None,
-    methods: Sequence[str] = tuple(METHODS),
+    methods: Sequence[str] = (),
     seed: int = 0,
 ) -> dict[str, Any]:
     """Faithfulness of every method at every layer, averaged over ``images``, with a progress bar.
 
-    ``model`` has ``backbone`` and ``head``; ``targets`` (B,) are the predicted classes where None. Returns
+    ``model`` has ``backbone`` and ``head``; ``targets`` (B,) are the predicted classes where None,
+    ``methods`` all that make sense at these layers where none is named. Returns
     what ``report.json`` holds: ``rows`` (method, layer, stage, deletion, insertion, average_drop, increase,
     randomisation_correlation, which is None where no heatmap had evidence), ``chance`` (the same measures for
     heatmaps of smooth noise: what no heatmap should fall short of) and ``best`` (see ``most_faithful``).
     """
     names = [layer.name for layer in layers]
+    methods = methods or methods_for(layers)
     shuffled = shuffled_head(model, seed)
     noise = torch.rand(len(images), CHANCE_MAPS, 7, 7, generator=torch.Generator().manual_seed(seed))
     measured: dict[tuple[str, str], list[Faithfulness]] = {(m, n): [] for n in names for m in methods}

@@ -5,12 +5,14 @@ by the feature map, of the same shape, or scores of masked photos. Each gives ev
 size; ``normalise`` makes heatmaps of it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
+
+from mushroom.explain.layers import Layer
 
 
 def _weighted_sum(weights: Tensor, feature_map: Tensor) -> Tensor:
@@ -164,6 +166,12 @@ def why_not(method: str, *, tokens: bool) -> str | None:
         return None
     able = ", ".join(key for key, value in METHODS.items() if not value.not_for_tokens)
     return f"{METHODS[method].title} makes no sense in a transformer: {reason} Choose from {able}."
+
+
+def methods_for(layers: Iterable[Layer]) -> tuple[str, ...]:
+    """Keys of the methods that make sense at every one of these layers."""
+    kinds = {layer.tokens for layer in layers}
+    return tuple(key for key in METHODS if not any(why_not(key, tokens=tokens) for tokens in kinds))
 
 
 def normalise(evidence: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mushroom.errors import ExplanationError
 from mushroom.explain.gradcam import LayerHeatmaps, heatmaps, heatmaps_of_every_class
-from mushroom.explain.layers import Layer, default_layer, find_layers
+from mushroom.explain.layers import Layer, default_layer, find_layers, unwrapped
 from mushroom.explain.methods import METHODS, eigen_cam, normalise
 from mushroom.model import GenusNet, build_head, create_backbone
 
@@ -704,3 +704,28 @@ def assert_same_maps(found: dict[str, Tensor], expected: dict[str, Tensor]) -> N
     assert list(found) == list(expected)
     for name, maps in found.items():
         torch.testing.assert_close(maps, expected[name], atol=1e-4, rtol=0, msg=lambda text, n=name: f"{n}: {text}")
+
+
+# --- Networks that are wrapped ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        nn.DataParallel,
+        torch.optim.swa_utils.AveragedModel,
+        lambda net: nn.DataParallel(torch.optim.swa_utils.AveragedModel(net)),
+        lambda net: torch.compile(net, backend="eager"),
+    ],
+)
+def test_a_network_in_a_wrapper_gives_what_it_gives_without(wrapped: Callable[[nn.Module], nn.Module]) -> None:
+    net = genus_net()
+    layers = find_layers(net, INPUT_PX)
+    expected = heatmaps(net, photos(1), [layer.name for layer in layers], 3).maps
+    # The wrapper itself is in training mode, as whoever calls eval() on the network before leaves it.
+    inside = wrapped(net)
+    assert find_layers(inside, INPUT_PX) == layers
+    assert_same_maps(heatmaps(inside, photos(1), [layer.name for layer in layers], 3).maps, expected)
+    unwrapped(inside).backbone.blocks[2].train()
+    with pytest.raises(ExplanationError, match="training mode"):
+        heatmaps(inside, photos(1), ["blocks.4"])

@@ -118,7 +118,7 @@ def _layers_and_methods(opened: "Classifier", looking_at: Subject) -> None:
     from mushroom.explain.methods import METHODS
 
     genus = _genus(predictions.predict(opened, looking_at))
-    quick = [key for key, method in METHODS.items() if not method.contrasts]
+    quick = [key for key in opened.methods if not METHODS[key].contrasts]
     chosen = st.multiselect(
         "Methods",
         quick,

@@ -130,10 +130,9 @@ def _answer(subject: Subject) -> None:
 def _explained(classifier: "Classifier", subject: Subject) -> "tuple[Image.Image, Explanation] | None":
     """The photo to show and the heatmaps for the chosen genus and method; None, with a sentence, if it is gone."""
     from mushroom.errors import PhotoError
-    from mushroom.explain.methods import METHODS
 
     method = url_state.choice(
-        "method", [key for key in METHODS if key != predictions.CONTRASTIVE], DEFAULT_METHOD, what="method"
+        "method", [key for key in classifier.methods if key != predictions.CONTRASTIVE], DEFAULT_METHOD, what="method"
     )
     try:
         view = preview(subject)
