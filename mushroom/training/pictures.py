@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mushroom.explain.gradcam import default_layer, find_layers, heatmaps
+from mushroom.explain.gradcam import heatmaps
+from mushroom.explain.layers import default_layer, find_layers
 from mushroom.explain.overlays import NOTEBOOK_COLOURS, NOTEBOOK_OPACITY, overlay
 from mushroom.model import GenusNet, ModelConfig
 from mushroom.photos import Preprocessing, to_tensor
