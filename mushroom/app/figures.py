@@ -9,7 +9,6 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from mushroom.genera import GENERA
 from mushroom.texts import percent
 
 ACCENT = "#2E8B62"
@@ -20,20 +19,10 @@ SECOND = "#D9822B"
 """Orange, where two things are compared with each other: apart from the green for colour-blind readers too."""
 
 SPLIT_COLOURS = {"train": ACCENT, "validation": SECOND, "test": "#4C78A8"}
-EVEN_SCALE = ((0, "rgba(46,139,98,0.05)"), (1, "rgba(46,139,98,0.8)"))
-"""From nearly nothing to green: on light and on dark paper, and under the theme's text colour."""
-
 BAR_PX = 30
 MARGIN = {"l": 8, "r": 8, "t": 8, "b": 8}
-CLICK_PX = 34
-"""Size of the invisible markers that catch clicks on a cell of the confusion matrix."""
-
 HOW_TO_READ = {
     "genus_bars": "The longer the bar, the surer the network is of that genus; the nine add up to 100 %.",
-    "confusion_matrix": (
-        "A row is what the photos show, a column what the network answered: right answers lie on the diagonal. "
-        "Click a cell to see its photos."
-    ),
     "reliability": (
         "On the dotted line the network is right exactly as often as it says it is sure; below the line it is "
         "too sure of itself. The larger the dot, the more photos."
@@ -43,10 +32,6 @@ HOW_TO_READ = {
         "learns the photos by heart."
     ),
     "photos_per_genus": "The shorter the bar, the fewer photos the network could learn this genus from.",
-    "faithfulness": (
-        "The higher, the more the network's answer hangs on the places that the heatmap calls important; crossed "
-        "out is what looks the same when the learned head is shuffled."
-    ),
 }
 
 
@@ -96,50 +81,6 @@ def bars_before_after(before: Mapping[str, float], after: Mapping[str, float]) -
     figure.update_xaxes(range=[0, 112], visible=False, fixedrange=True)
     figure.update_yaxes(fixedrange=True, ticksuffix="  ")
     return _laid_out(figure, 1.35 * BAR_PX * len(ranked) + 40, bargap=0.25, legend_traceorder="reversed")
-
-
-def confusion_matrix(confusion: Sequence[Sequence[int]], genera: Sequence[str] = GENERA) -> go.Figure:
-    """Photos by true genus (rows) and predicted genus (columns); colour is the share of the row.
-
-    The second trace lies over the cells, carries their counts and takes the clicks: ``customdata`` of its points is
-    [true genus, predicted genus].
-    """
-    shares = [[count / max(sum(row), 1) for count in row] for row in confusion]
-    figure = go.Figure(
-        go.Heatmap(
-            z=shares,
-            x=list(genera),
-            y=list(genera),
-            colorscale=EVEN_SCALE,
-            zmin=0,
-            zmax=1,
-            xgap=2,
-            ygap=2,
-            showscale=False,
-            hoverinfo="skip",
-        )
-    )
-    cells = [(true, predicted) for true in genera for predicted in genera]
-    counts = [count for row in confusion for count in row]
-    figure.add_scatter(
-        x=[predicted for _, predicted in cells],
-        y=[true for true, _ in cells],
-        customdata=[list(cell) for cell in cells],
-        mode="markers+text",
-        text=[str(count) if count else "" for count in counts],
-        marker={"size": CLICK_PX, "symbol": "square", "opacity": 0},
-        selected={"marker": {"opacity": 0}},
-        unselected={"marker": {"opacity": 0}},
-        hovertext=[
-            f"{count} photos of {true} answered {predicted}"
-            for (true, predicted), count in zip(cells, counts, strict=True)
-        ],
-        hoverinfo="text",
-        showlegend=False,
-    )
-    figure.update_yaxes(autorange="reversed", title="true genus", fixedrange=True, showgrid=False, zeroline=False)
-    figure.update_xaxes(title="predicted genus", tickangle=-45, fixedrange=True, showgrid=False, zeroline=False)
-    return _laid_out(figure, 480)
 
 
 def reliability(before: Sequence[Mapping[str, float]], after: Sequence[Mapping[str, float]]) -> go.Figure:
@@ -208,12 +149,13 @@ def _phase_starts(history: Sequence[Mapping[str, Any]]) -> dict[str, int]:
 
 def photos_per_genus(counts: Mapping[str, Mapping[str, int]]) -> go.Figure:
     """Photos of each genus, stacked by split; ``counts`` by split and genus."""
+    names = _counted(counts)
     figure = go.Figure()
     for split, colour in SPLIT_COLOURS.items():
         by_genus = counts.get(split, {})
         figure.add_bar(
-            x=[by_genus.get(genus, 0) for genus in GENERA],
-            y=list(GENERA),
+            x=[by_genus.get(name, 0) for name in names],
+            y=names,
             orientation="h",
             name=split,
             marker_color=colour,
@@ -221,83 +163,10 @@ def photos_per_genus(counts: Mapping[str, Mapping[str, int]]) -> go.Figure:
         )
     figure.update_yaxes(autorange="reversed", fixedrange=True, ticksuffix="  ")
     figure.update_xaxes(title="photos", fixedrange=True)
-    return _laid_out(figure, BAR_PX * len(GENERA) + 110, barmode="stack", legend_traceorder="normal")
-
-
-def faithfulness(rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str], changed_below: float) -> go.Figure:
-    """Insertion minus deletion by layer (columns, early to late) and method (rows), from the report's table.
-
-    ``titles`` names the methods for people. A cell is crossed out where the heatmap is not about the genus: its
-    rank correlation with that of a shuffled head is not ``changed_below``.
-    """
-    layers = list(dict.fromkeys(row["layer"] for row in rows))
-    methods = [method for method in titles if any(row["method"] == method for row in rows)]
-    by_cell = {(row["method"], row["layer"]): row for row in rows}
-    values = [[_gain(by_cell.get((method, layer))) for layer in layers] for method in methods]
-    crossed = [
-        ["✕" if _unchanged(by_cell.get((method, layer)), changed_below) else "" for layer in layers]
-        for method in methods
-    ]
-    text = [
-        [
-            f"{value:.2f}{' ' + cross if cross else ''}" if value is not None else ""
-            for value, cross in zip(*pair, strict=True)
-        ]
-        for pair in zip(values, crossed, strict=True)
-    ]
-    figure = go.Figure(
-        go.Heatmap(
-            z=values,
-            x=layers,
-            y=[titles[method] for method in methods],
-            colorscale=EVEN_SCALE,
-            xgap=2,
-            ygap=2,
-            showscale=False,
-            hovertemplate="%{y} at %{x}: %{z:.3f}<extra></extra>",
-        )
-    )
-    # Text of the heatmap itself would be coloured for white paper.
-    figure.add_scatter(
-        x=[layer for _ in methods for layer in layers],
-        y=[titles[method] for method in methods for _ in layers],
-        text=[cell for row in text for cell in row],
-        mode="text",
-        hoverinfo="skip",
-        showlegend=False,
-    )
-    figure.update_yaxes(autorange="reversed", fixedrange=True, showgrid=False)
-    figure.update_xaxes(title="layer, early to late", fixedrange=True, showgrid=False)
-    return _laid_out(figure, 40 * len(methods) + 90)
-
-
-def _gain(row: Mapping[str, Any] | None) -> float | None:
-    return None if row is None else row["insertion"] - row["deletion"]
-
-
-def _unchanged(row: Mapping[str, Any] | None, changed_below: float) -> bool:
-    correlation = None if row is None else row["randomisation_correlation"]
-    return correlation is None or correlation >= changed_below
+    return _laid_out(figure, BAR_PX * len(names) + 110, barmode="stack", legend_traceorder="normal")
 
 
 # --- In words, for who does not see the figure --------------------------------------------------------------
-
-
-def describe_confusion(confusion: Sequence[Sequence[int]], genera: Sequence[str] = GENERA) -> str:
-    """The confusion matrix in one or two sentences: how many are right, and the most frequent mistakes."""
-    total = sum(map(sum, confusion))
-    right = sum(confusion[i][i] for i in range(len(genera)))
-    mistakes = sorted(
-        (
-            (count, genera[i], genera[j])
-            for i, row in enumerate(confusion)
-            for j, count in enumerate(row)
-            if i != j and count
-        ),
-        key=lambda mistake: -mistake[0],
-    )
-    most = ", ".join(f"{true} taken for {predicted} ({count})" for count, true, predicted in mistakes[:3])
-    return f"{right} of {total} photos are answered right." + (f" The most frequent mistakes: {most}." if most else "")
 
 
 def describe_reliability(before: Sequence[Mapping[str, float]], after: Sequence[Mapping[str, float]]) -> str:
@@ -323,21 +192,15 @@ def describe_training(history: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
+def _counted(counts: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """The names that photos were counted of, in the order of the checkpoint."""
+    return list(dict.fromkeys(name for by_genus in counts.values() for name in by_genus))
+
+
 def describe_photos(counts: Mapping[str, Mapping[str, int]]) -> str:
     """Photos per genus in words."""
-    totals = {genus: sum(by_genus.get(genus, 0) for by_genus in counts.values()) for genus in GENERA}
+    totals = {genus: sum(by_genus.get(genus, 0) for by_genus in counts.values()) for genus in _counted(counts)}
     return "Photos of each genus: " + ", ".join(f"{genus} {count}" for genus, count in totals.items()) + "."
-
-
-def describe_faithfulness(rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str]) -> str:
-    """The faithfulness table in words: the cells with the highest and the lowest value."""
-    best = max(rows, key=lambda row: row["insertion"] - row["deletion"])
-    worst = min(rows, key=lambda row: row["insertion"] - row["deletion"])
-    return (
-        f"The highest value, {best['insertion'] - best['deletion']:.2f}, has {titles[best['method']]} at "
-        f"{best['layer']}; the lowest, {worst['insertion'] - worst['deletion']:.2f}, {titles[worst['method']]} at "
-        f"{worst['layer']}."
-    )
 
 
 def _laid_out(figure: go.Figure, height_px: float, **layout: Any) -> go.Figure:

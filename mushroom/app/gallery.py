@@ -7,7 +7,6 @@ import streamlit as st
 from PIL import ImageOps
 
 from mushroom.app import components, layout, prepared_photos, subject
-from mushroom.genera import GENERA
 
 CARD_PX = 136
 """Width of a drawing or example."""
@@ -23,20 +22,19 @@ def show(on_open: Callable[[], None] = lambda: None) -> None:
     """The galleries; a press on a button opens what is above it, after ``on_open``."""
     st.html(STYLE)
     if drawings := subject.drawings():
-        st.subheader("No photo at hand?", anchor=False)
+        layout.section("No photo at hand?")
         st.caption("Drawings that this project made. Press one to see what the network sees in it.")
         with st.container(horizontal=True, gap="small", key="drawings"):
             for name, path in drawings.items():
                 _card(path.read_bytes(), name.replace("_", " "), "Drawing", name, subject.show_drawing, on_open)
     if photos := prepared_photos.test_genera():
-        st.subheader("Photos it has never seen", anchor=False)
+        layout.section("Photos it has never seen")
         st.caption("One of each genus from the test split. The page Browse has them all.")
         first_of_genus = {genus: photo for photo, genus in reversed(photos.items())}
         with st.container(horizontal=True, gap="small", key="examples"):
-            for genus in GENERA:
-                if photo := first_of_genus.get(genus):
-                    picture = thumbnail(str(prepared_photos.test_photo_path(photo)))
-                    _card(picture, f"*{genus}*", "Photo of the genus", photo, subject.show_test_photo, on_open)
+            for genus, photo in sorted(first_of_genus.items()):
+                picture = thumbnail(str(prepared_photos.test_photo_path(photo)))
+                _card(picture, genus, "Photo of", photo, subject.show_test_photo, on_open)
 
 
 def choose_first() -> None:
@@ -58,7 +56,7 @@ def _card(
         open_it(name)
 
     with st.container(width=CARD_PX, gap="xsmall"):
-        st.image(picture, width="stretch", alt=f"{kind} {title.strip('*')}")
+        st.image(picture, width="stretch", alt=f"{kind} {title}")
         st.button(title, key=f"open:{name}", width="stretch", on_click=opened)
 
 

@@ -46,7 +46,7 @@ def choose_checkpoint(label: str = "Model") -> Path | None:
     assert chosen is not None
     if len(at_hand) > 1:
         st.selectbox(label, list(at_hand), **widget("model", chosen))
-        lines = records.when_to_use({name: records.report(folder) for name, folder in at_hand.items()})
+        lines = records.when_to_use(at_hand)
         if lines[chosen]:
             st.caption(lines[chosen])
     return at_hand[chosen]

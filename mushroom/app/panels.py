@@ -8,11 +8,10 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from mushroom.app import components, predictions, url_state
+from mushroom.app import components, field_guide, predictions, url_state
 from mushroom.app.components import Rectangle
 from mushroom.app.subject import Subject
 from mushroom.app.viewer import chosen_layer
-from mushroom.genera import GENUS_BY_NAME
 from mushroom.texts import NONE_OF_THE_NINE, percent
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ def show(subject: Subject, view: Image.Image, explanation: "Explanation", classi
             _cover(subject, view, explanation, classifier)
     if marks.open:
         with marks:
-            _field_marks(explanation.genus)
+            field_guide.show(explanation.genus)
 
 
 def _why_not(subject: Subject, view: Image.Image, explanation: "Explanation", classifier: "Classifier") -> None:
@@ -175,17 +174,3 @@ def _change(before: "Prediction", after: "Prediction") -> str:
         f"{moved}; the answer stays the same: the rest of the photo is enough for it. The covered part may have "
         "counted all the same, where several parts each are enough."
     )
-
-
-def _field_marks(genus: str) -> None:
-    about = GENUS_BY_NAME[genus]
-    marks, others = st.columns(2, gap="large")
-    with marks:
-        st.markdown(f"**What to look for in *{genus}***")
-        for mark in about.field_marks:
-            st.markdown(f"- {mark}")
-    with others:
-        st.markdown("**Easily taken for it, and the other way round**")
-        for other in about.look_alikes:
-            st.markdown(f"- {other}")
-    st.caption("Sources: " + " · ".join(about.sources))

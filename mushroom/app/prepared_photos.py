@@ -1,17 +1,19 @@
 """The prepared folder on this machine: the photos of the test split, with their true genera."""
 
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from mushroom.app.layout import note_once
 from mushroom.app.models import LOOK_AGAIN
 from mushroom.checkpoint import HUB_PREFIX
 
 if TYPE_CHECKING:
     from mushroom.dataset import Prepared
+
+_log = logging.getLogger(__name__)
 
 PREPARED_VARIABLE = "MUSHROOM_PREPARED"
 PREPARED_DEFAULT = Path(__file__).resolve().parent.parent.parent / "data" / "prepared"
@@ -19,17 +21,25 @@ PREPARED_DEFAULT = Path(__file__).resolve().parent.parent.parent / "data" / "pre
 
 
 def prepared() -> "Prepared | None":
-    """The prepared folder on this machine with its tables; None where there is none or its photos are gone."""
+    """The prepared folder on this machine with its tables; None where there is none or it can't be used."""
+    return _found()[0]
+
+
+def failure() -> str | None:
+    """The sentence that says why the prepared folder on this machine can't be used; None where it can, or is none."""
+    return _found()[1] or None
+
+
+def _found() -> "tuple[Prepared | None, str]":
     named = os.environ.get(PREPARED_VARIABLE, str(PREPARED_DEFAULT))
     if named.startswith(HUB_PREFIX):
         folder, failure = _fetched_photos(named)
         if folder is None:
-            note_once(f"The photos of the test split are not at hand. {failure}")
-            return None
+            return None, f"The photos of the test split are not at hand. {failure}"
     else:
         folder = Path(named)
     manifest = folder / "manifest.csv"
-    return _prepared(folder, manifest.stat().st_mtime_ns) if manifest.is_file() else None
+    return _prepared(folder, manifest.stat().st_mtime_ns) if manifest.is_file() else (None, "")
 
 
 @st.cache_resource(ttl=LOOK_AGAIN, max_entries=1, show_spinner="Fetching the photos of the test split …")
@@ -51,15 +61,20 @@ def prepared_fingerprint() -> str | None:
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _prepared(folder: Path, changed_ns: int) -> "Prepared | None":
+def _prepared(folder: Path, changed_ns: int) -> "tuple[Prepared | None, str]":
+    """The prepared folder, or nothing and the sentence that says why; what a visitor need not know is logged."""
     from mushroom.dataset import load_prepared
     from mushroom.errors import DatasetError
 
     try:
         found = load_prepared(folder)
-    except DatasetError:
-        return None
-    return found if found.root.is_dir() else None
+    except DatasetError as error:
+        _log.warning("the prepared folder %s can't be used: %s", folder, error)
+        return None, f"The prepared photos on this machine can't be used. {error}"
+    if not found.root.is_dir():
+        _log.warning("the prepared folder %s names photos in %s, which is not there", folder, found.root)
+        return None, "The prepared folder on this machine names photos that are not where it says."
+    return found, ""
 
 
 @st.cache_data(max_entries=2, show_spinner=False)

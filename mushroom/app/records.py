@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,42 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from mushroom.checkpoint import AGREEMENT_FILE, CARD_FILE, HISTORY_FILE, PREDICTIONS_FILE, REPORT_FILE
+from mushroom.app.layout import note_once
+from mushroom.checkpoint import (
+    AGREEMENT_FILE,
+    CARD_FILE,
+    CONFIG_FILE,
+    HISTORY_FILE,
+    PREDICTIONS_FILE,
+    REPORT_FILE,
+)
+from mushroom.genera import GENERA
 from mushroom.texts import percent
 
 REPORTS_KEPT = 16
+
+TRACK_PHOTOS = 20
+"""How often it was right is only told where at least this many test photos were counted."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Names:
+    """What a checkpoint answers with, in its own order: ``names``, which are of one ``rank``."""
+
+    names: tuple[str, ...]
+    rank: str = "genus"
+
+
+def names(folder: Path) -> Names:
+    """The names that a checkpoint folder's config.json gives, read without loading the network."""
+    path = folder / CONFIG_FILE
+    config = _read_json(path, path.stat().st_mtime_ns)[0] if path.is_file() else {}
+    found = config.get("genera")
+    if not (isinstance(found, list) and found and all(isinstance(name, str) for name in found)):
+        return Names(GENERA)
+    return Names(tuple(found), str(config.get("rank") or "genus"))
 
 
 @dataclass(frozen=True)
@@ -35,18 +68,28 @@ def most_faithful(folder: Path) -> MostFaithful | None:
 
 
 def report(folder: Path) -> dict[str, Any]:
-    """The checkpoint's report.json; empty where it has none or it can't be read."""
+    """The checkpoint's report.json; empty where it has none, and with a note where it can't be read."""
     path = folder / REPORT_FILE
-    return _report(path, path.stat().st_mtime_ns) if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    found, failure = _read_json(path, path.stat().st_mtime_ns)
+    if failure:
+        note_once(f"The report of {folder.name} can't be read: {failure}. `train.py evaluate` writes it anew.")
+    return found
 
 
-@st.cache_data(max_entries=REPORTS_KEPT, show_spinner=False)
-def _report(path: Path, changed_ns: int) -> dict[str, Any]:
+@st.cache_data(max_entries=2 * REPORTS_KEPT, show_spinner=False)
+def _read_json(path: Path, changed_ns: int) -> tuple[dict[str, Any], str]:
+    """What a JSON file holds, or nothing and why."""
     try:
         read = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        return {}
-    return read if isinstance(read, dict) else {}
+    except (OSError, ValueError) as error:
+        _log.warning("%s can't be read: %s", path, error)
+        return {}, "it is not JSON"
+    if not isinstance(read, dict):
+        _log.warning("%s holds no object", path)
+        return {}, "it holds something else"
+    return read, ""
 
 
 def history(folder: Path) -> list[dict[str, str]]:
@@ -65,11 +108,15 @@ def model_card(folder: Path) -> str:
     return text.split("---\n", 2)[-1].strip()
 
 
-@dataclass(frozen=True)
-class TestAnswer:
-    """What the network answered for one photo of the test split, by its predictions.csv.
+# --- Answers ------------------------------------------------------------------------------------------------
 
-    ``confidence`` is the calibrated probability of ``genus``; ``loss`` is in nats, of the true genus.
+
+@dataclass(frozen=True)
+class Answer:
+    """What the network answered for one known photo, by its predictions.csv.
+
+    ``confidence`` is the calibrated probability of ``genus``, the most probable one; ``unknown`` says that a visitor
+    is told "none of these"; ``loss`` is in nats, of the true genus; ``source`` says whose photo it is.
     """
 
     photo: str
@@ -78,63 +125,111 @@ class TestAnswer:
     confidence: float
     unknown: bool
     loss: float
+    source: str = ""
 
     @property
     def right(self) -> bool:
-        """Whether the most probable genus is the true one; what counts in the report's accuracy."""
+        """Whether a visitor is told the true genus: one that is turned away is not told right."""
+        return self.likeliest_right and not self.unknown
+
+    @property
+    def wrong(self) -> bool:
+        """Whether a visitor is told another genus than the true one."""
+        return not self.likeliest_right and not self.unknown
+
+    @property
+    def likeliest_right(self) -> bool:
+        """Whether the most probable genus is the true one, whatever is told."""
         return self.genus == self.true_genus
 
 
-def test_answers(folder: Path) -> list[TestAnswer]:
-    """The answers for all known photos of the test split; empty where predictions.csv is missing or damaged."""
+def answers(folder: Path, split: str = "test") -> list[Answer]:
+    """The answers for all known photos of a split; empty where there are none, with a note if they can't be read."""
     path = folder / PREDICTIONS_FILE
-    return _test_answers(folder, path.stat().st_mtime_ns) if path.is_file() else []
+    if not path.is_file():
+        return []
+    measured = report(folder)
+    temperature = measured.get("temperature")
+    threshold = (measured.get("unknown") or {}).get("threshold")
+    if not isinstance(temperature, int | float):
+        return []
+    found, failure = _answers(folder, split, temperature, threshold, path.stat().st_mtime_ns)
+    if failure:
+        note_once(f"The answers of {folder.name} can't be read: {failure} `train.py evaluate` writes them anew.")
+    return found
 
 
 @st.cache_data(max_entries=REPORTS_KEPT, show_spinner=False)
-def _test_answers(folder: Path, changed_ns: int) -> list[TestAnswer]:
+def _answers(
+    folder: Path, split: str, temperature: float, threshold: float | None, changed_ns: int
+) -> tuple[list[Answer], str]:
     from mushroom import calibration
     from mushroom.evaluation import metrics
 
-    measured = report(folder)
     try:
-        known = metrics.read_predictions(folder / PREDICTIONS_FILE).where(metrics.KNOWN, "test")
-        probabilities = calibration.probabilities(known.logits, measured["temperature"])
-        threshold = measured["unknown"]["threshold"]
+        known = metrics.read_predictions(folder / PREDICTIONS_FILE).where(metrics.KNOWN, split)
         labels = known.labels
-    except (ValueError, KeyError):
-        return []
+    except (OSError, ValueError) as error:
+        _log.warning("%s of %s can't be read: %s", PREDICTIONS_FILE, folder, error)
+        return [], str(error)
+    probabilities = calibration.probabilities(known.logits, temperature)
     unknown = calibration.unknown_score(known.logits) > (np.inf if threshold is None else threshold)
+    rows = zip(known.photo, known.genus, probabilities, unknown, labels, known.source, strict=True)
     return [
-        TestAnswer(
+        Answer(
             str(photo),
             str(genus),
             known.genera[row.argmax()],
             float(row.max()),
-            bool(turned),
+            bool(turned_away),
             -float(np.log(row[label])),
+            str(source),
         )
-        for photo, genus, row, turned, label in zip(
-            known.photo, known.genus, probabilities, unknown, labels, strict=True
-        )
+        for photo, genus, row, turned_away, label, source in rows
+    ], ""
+
+
+@dataclass(frozen=True)
+class TrackRecord:
+    """Of ``count`` test photos that were told a genus with a confidence from ``lower`` to ``upper``, ``right`` were
+    told the true one."""
+
+    lower: float
+    upper: float
+    right: int
+    count: int
+
+
+def track_record(folder: Path, confidence: float) -> TrackRecord | None:
+    """How often the network told test photos right when it was about as sure; None where too few were counted."""
+    lower = min(int(confidence * 10), 9) / 10
+    told = [
+        answer
+        for answer in answers(folder)
+        if not answer.unknown and lower <= answer.confidence and (answer.confidence < lower + 0.1 or lower == 0.9)
     ]
+    if len(told) < TRACK_PHOTOS:
+        return None
+    return TrackRecord(lower, lower + 0.1, sum(answer.right for answer in told), len(told))
 
 
 # --- One beside another -------------------------------------------------------------------------------------
 
 
-def when_to_use(reports: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """A line for each network by name, from its report: when to take it rather than another of these.
+def when_to_use(folders: Mapping[str, Path]) -> dict[str, str]:
+    """A line for each network by name: when to take it rather than another of these.
 
     Empty for one without measurements, and where there is nothing to choose from.
     """
-    right = {name: report["splits"]["test"]["accuracy"] for name, report in reports.items() if _test_scores(report)}
-    if len(reports) < 2 or not right:
-        return dict.fromkeys(reports, "")
-    seconds = {name: reports[name]["latency"]["median_s"] for name in right if "latency" in reports[name]}
-    best = max(right, key=lambda name: _chosen_by(reports[name]))
+    lines = dict.fromkeys(folders, "")
+    right = {name: _share_right(answers(folder)) for name, folder in folders.items() if answers(folder)}
+    if len(folders) < 2 or not right:
+        return lines
+    latencies = {name: report(folders[name]).get("latency") for name in right}
+    seconds = {name: latency["median_s"] for name, latency in latencies.items() if latency}
+    # The validation split may choose; the test split is for reporting alone.
+    best = max(right, key=lambda name: _share_right(answers(folders[name], "validation") or answers(folders[name])))
     fastest = min(seconds, key=lambda name: seconds[name]) if len(seconds) > 1 else None
-    lines = dict.fromkeys(reports, "")
     for name in right:
         if name == best:
             role = "The most often right on the photos kept for choosing: take this one unless you have a reason."
@@ -142,20 +237,15 @@ def when_to_use(reports: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
             role = "The fastest of these: for slow machines and many photos."
         else:
             role = "For a second opinion: does another network look at the same places?"
-        measured = f"{percent(right[name])} of its test photos right"
+        measured = f"{percent(right[name])} of its test photos told right"
         if name in seconds:
             measured += f", {seconds[name]:.2f} s a photo with all heatmaps"
         lines[name] = f"{role} {measured[:1].upper()}{measured[1:]}."
     return lines
 
 
-def _chosen_by(report: Mapping[str, Any]) -> float:
-    """Accuracy on the validation split, which choosing may see; the test split is for reporting alone."""
-    return report["splits"].get("validation", report["splits"]["test"])["accuracy"]
-
-
-def _test_scores(report: Mapping[str, Any]) -> bool:
-    return bool(report.get("splits", {}).get("test"))
+def _share_right(answers: Sequence[Answer]) -> float:
+    return sum(answer.right for answer in answers) / len(answers)
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,18 @@ Plain HTML in a small inline component, not a chart: it reads at any size, by ke
 and waits for no chart library. All it sends back is the name of a pressed cell, which is checked.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import streamlit as st
 
 MANY_NAMES = 16
 """With more columns than this the cells are drawn small."""
+
+
+Kind = Literal["meant", "mistake"]
+"""What the hue of a cell says."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class Cell:
     text: str
     title: str
     share: float = 0.0
-    kind: Literal["meant", "mistake"] = "meant"
+    kind: Kind = "meant"
     name: str = ""
 
 
@@ -120,4 +124,86 @@ def table(
         },
         key=key,
         on_pressed_change=pressed_changed,
+    )
+
+
+# --- The confusion matrix -----------------------------------------------------------------------------------
+
+PALE_BELOW = 10
+"""So many photos are added to a row before its shares are coloured: one photo does not look like two hundred."""
+
+
+def confusion_cells(confusion: Sequence[Sequence[int]], names: Sequence[str], *, pressable: bool) -> list[list[Cell]]:
+    """Cells of ``verdict.confusion``: rows are the true names, columns the names and "none"; "true/told" is sent."""
+    told = [*names, "none"]
+    return [
+        [
+            Cell(
+                text=str(count) if count else "",
+                title=f"{count} {'photo' if count == 1 else 'photos'} of {true}, told {answer}",
+                share=count / (sum(row) + PALE_BELOW),
+                kind="meant" if true == answer else "mistake",
+                name=f"{true}/{answer}" if pressable and count else "",
+            )
+            for answer, count in zip(told, row, strict=True)
+        ]
+        for true, row in zip(names, confusion, strict=True)
+    ]
+
+
+def describe_confusion(confusion: Sequence[Sequence[int]], names: Sequence[str]) -> str:
+    """The matrix in two or three sentences: how many are told right, how many none, the most frequent mistakes."""
+    total = sum(map(sum, confusion))
+    right = sum(confusion[i][i] for i in range(len(names)))
+    none = sum(row[-1] for row in confusion)
+    mistakes = sorted(
+        (
+            (count, names[i], names[j])
+            for i, row in enumerate(confusion)
+            for j, count in enumerate(row[:-1])
+            if i != j and count
+        ),
+        key=lambda mistake: -mistake[0],
+    )
+    most = ", ".join(f"{true} taken for {other} ({count})" for count, true, other in mistakes[:3])
+    return f"{right} of {total} photos are told right, {none} are told none of these." + (
+        f" The most frequent mistakes: {most}." if most else ""
+    )
+
+
+# --- Faithfulness -------------------------------------------------------------------------------------------
+
+
+def faithfulness_cells(
+    rows: Sequence[Mapping[str, Any]], methods: Sequence[str], layers: Sequence[str], changed_below: float
+) -> list[list[Cell]]:
+    """Insertion minus deletion by method (rows) and layer (columns), from the report's table.
+
+    A cell is crossed out where the heatmap is not about the genus: its rank correlation with that of a shuffled head
+    is not ``changed_below``.
+    """
+    by_cell = {(row["method"], row["layer"]): row for row in rows}
+    highest = max((_gain(row) for row in rows), default=1) or 1
+    return [[_faithful(by_cell.get((method, layer)), highest, changed_below) for layer in layers] for method in methods]
+
+
+def _faithful(row: Mapping[str, Any] | None, highest: float, changed_below: float) -> Cell:
+    if row is None:
+        return Cell("", "not measured")
+    correlation = row["randomisation_correlation"]
+    crossed = correlation is None or correlation >= changed_below
+    title = f"{row['method']} at {row['layer']}: {_gain(row):.3f}" + (", not about the genus" if crossed else "")
+    return Cell(f"{_gain(row):.2f}{' ✕' if crossed else ''}", title, max(0.0, _gain(row) / highest))
+
+
+def _gain(row: Mapping[str, Any]) -> float:
+    return row["insertion"] - row["deletion"]
+
+
+def describe_faithfulness(rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str]) -> str:
+    """The faithfulness table in words: the cells with the highest and the lowest value."""
+    best, worst = max(rows, key=_gain), min(rows, key=_gain)
+    return (
+        f"The highest value, {_gain(best):.2f}, has {titles[best['method']]} at {best['layer']}; the lowest, "
+        f"{_gain(worst):.2f}, {titles[worst['method']]} at {worst['layer']}."
     )

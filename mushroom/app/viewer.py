@@ -11,7 +11,7 @@ import streamlit as st
 from PIL import Image
 from streamlit.delta_generator import DeltaGenerator
 
-from mushroom.app import components, predictions, records, server, url_state
+from mushroom.app import components, layout, predictions, records, server, url_state
 from mushroom.app.subject import Subject, shrunk
 from mushroom.texts import SAFETY
 
@@ -87,7 +87,7 @@ def show(
         else:
             st.info(f"In this layer nothing speaks for {explanation.genus}: the heatmap is empty.")
     with strip:
-        st.subheader("Layer by layer", anchor=False)
+        layout.section("Layer by layer")
         components.film_strip(
             _frames(subject, view, explanation, share or 0.5, colours),
             layer.name,

@@ -17,11 +17,6 @@ HISTORY = [
     {"epoch": "2", "phase": "fine-tuning", "train_loss": "0.5", "validation_loss": "1", "train_accuracy": "0.8",
      "validation_accuracy": "0.9"},
 ]  # fmt: skip
-ROWS = [
-    {"method": "gradcam", "layer": "one", "insertion": 0.8, "deletion": 0.3, "randomisation_correlation": 0.1},
-    {"method": "eigencam", "layer": "one", "insertion": 0.7, "deletion": 0.6, "randomisation_correlation": 1.0},
-]
-TITLES = {"gradcam": "Grad-CAM", "eigencam": "Eigen-CAM"}
 
 
 def test_bars_are_sorted_with_the_predicted_genus_on_top_and_highlighted() -> None:
@@ -41,17 +36,6 @@ def test_before_and_after_stand_side_by_side_for_every_genus() -> None:
     assert max(after.x) == pytest.approx(5)
 
 
-def test_the_confusion_matrix_colours_shares_and_names_each_cell() -> None:
-    confusion = [[0] * 9 for _ in range(9)]
-    confusion[1][1], confusion[1][2] = 30, 10
-    heat, clicks = figures.confusion_matrix(confusion).data
-    assert heat.z[1][1] == pytest.approx(0.75)
-    assert clicks.text[9 + 2] == "10"
-    assert tuple(clicks.customdata[9 + 2]) == ("Amanita", "Boletus")
-    assert "30 of 40 photos" in figures.describe_confusion(confusion)
-    assert "Amanita taken for Boletus (10)" in figures.describe_confusion(confusion)
-
-
 def test_reliability_is_told_by_its_fullest_bin() -> None:
     assert len(figures.reliability(BINS, BINS).data) == 3
     assert "90 photos" in figures.describe_reliability(BINS, BINS)
@@ -68,10 +52,3 @@ def test_photos_are_stacked_by_split() -> None:
     counts = {"train": dict.fromkeys(GENERA, 3), "test": dict.fromkeys(GENERA, 1)}
     assert len(figures.photos_per_genus(counts).data) == 3
     assert "Amanita 4" in figures.describe_photos(counts)
-
-
-def test_heatmaps_that_do_not_depend_on_the_head_are_crossed_out() -> None:
-    heat, told = figures.faithfulness(ROWS, TITLES, changed_below=0.5).data
-    assert heat.z[0][0] == pytest.approx(0.5)
-    assert list(told.text) == ["0.50", "0.10 ✕"]
-    assert "Grad-CAM at one" in figures.describe_faithfulness(ROWS, TITLES)

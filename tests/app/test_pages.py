@@ -1,17 +1,14 @@
 """Every page, driven by Streamlit's AppTest: what a visitor reads, presses and gets."""
 
 import io
-import json
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from mushroom.app import components, panels, photo_table, records
-from mushroom.app.pages import browse, compare, report
+from mushroom.app import components, panels, photo_table
 from mushroom.genera import GENERA
 from mushroom.texts import NONE_OF_THE_NINE, SAFETY, percent
 
@@ -202,105 +199,6 @@ def test_a_rectangle_covers_what_lies_inside() -> None:
 @pytest.mark.parametrize("values", [None, [1, 2, 3], [0, 0, 101, 5], [5, 5, 5, 9], ["a", 1, 2, 3], {"left": 1}])
 def test_what_is_no_rectangle_is_not_taken_from_a_browser(values: object) -> None:
     assert components.checked_rectangle(values) is None
-
-
-# --- Compare ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kind", ["models", "layers", "genera"])
-def test_every_comparison_shows_pictures(kind: str, test_photo: str) -> None:
-    app = open_page("compare", photo=test_photo, compare=kind)
-    assert not app.exception
-    assert "the hottest place counts as 1" in texts(app)
-
-
-def test_what_differs_is_computed() -> None:
-    left, right = np.zeros((8, 8), np.float32), np.zeros((8, 8), np.float32)
-    left[:, :4] = right[:, 4:] = np.linspace(0.5, 1, 32).reshape(8, 4)
-    same = compare.differences({"A": left, "B": left.copy()})
-    other = compare.differences({"A": left, "B": right})
-    empty = compare.differences({"A": left, "B": np.zeros((8, 8), np.float32)})
-    assert "rank correlation 1.00" in same[0]
-    assert "100% is shared" in same[0]
-    assert "0% is shared" in other[0]
-    assert empty == ["B has an empty heatmap: nothing to compare."]
-
-
-# --- Browse -------------------------------------------------------------------------------------------------
-
-
-def test_browse_shows_the_test_split_with_true_and_predicted_genus() -> None:
-    app = open_page("browse")
-    count = len(app.get("image"))
-    assert count > 3
-    assert f"**{count}** photos" in texts(app)
-
-
-def test_browse_filters_by_true_genus_and_by_answer() -> None:
-    app = open_page("browse", true="Amanita", answer="wrong")
-    assert not app.exception
-    assert "says " in texts(app) or "No photo of the test split is like that" in texts(app)
-    assert "<em>Boletus</em>" not in texts(app)
-
-
-def answer(photo: str, true: str, genus: str, confidence: float, unknown: bool = False) -> records.TestAnswer:
-    return records.TestAnswer(photo, true, genus, confidence, unknown, -float(np.log(confidence)))
-
-
-def test_filters_and_orders_keep_what_they_say() -> None:
-    found = [
-        answer("a", "Amanita", "Amanita", 0.9),
-        answer("b", "Amanita", "Boletus", 0.6),
-        answer("c", "Boletus", "Boletus", 0.3, unknown=True),
-    ]
-
-    def names(true: str = "any", predicted: str = "any", kind: str = "any", order: str = "most_sure") -> str:
-        return "".join(each.photo for each in browse.kept(found, true, predicted, kind, (0, 1), order))
-
-    assert names() == "abc"
-    assert names(order="least_sure") == "cba"
-    assert names(order="loss") == "cba"
-    assert names(true="Amanita") == "ab"
-    assert names(predicted="Boletus") == "bc"
-    assert names(kind="wrong") == "b"
-    assert names(kind="unknown") == "c"
-    assert len(browse.kept(found, "any", "any", "any", (0.5, 0.7), "loss")) == 1
-
-
-def test_without_photos_browse_says_how_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MUSHROOM_PREPARED", str(tmp_path))
-    app = open_page("browse")
-    assert not app.exception
-    assert "train.py prepare" in texts(app)
-
-
-# --- Report and About ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("split", ["test", "validation", "train"])
-def test_the_report_shows_the_numbers_of_report_json(split: str, painted_app: dict[str, str]) -> None:
-    folder = next(Path(painted_app["MUSHROOM_CHECKPOINTS"]).iterdir())
-    scores = json.loads((folder / "report.json").read_text())["splits"][split]
-    app = open_page("report", split=split)
-    assert not app.exception
-    assert f"{scores['accuracy']:.1%}" in texts(app)
-    charts = app.get("plotly_chart")
-    assert len(charts) >= 4
-
-
-def test_every_mistake_of_the_matrix_can_be_opened() -> None:
-    scores = {"per_genus": [{"genus": "Amanita"}, {"genus": "Boletus"}], "confusion": [[5, 2], [3, 9]]}
-    assert report._mistakes(scores) == {
-        ("Boletus", "Amanita"): "Boletus taken for Amanita · 3",
-        ("Amanita", "Boletus"): "Amanita taken for Boletus · 2",
-    }
-
-
-def test_about_makes_five_pictures_of_the_photo(test_photo: str) -> None:
-    app = open_page("about", photo=test_photo)
-    assert not app.exception
-    assert len(app.get("image")) == 5
-    assert "on a test photo" in texts(app)
 
 
 # --- Telling ------------------------------------------------------------------------------------------------

@@ -96,26 +96,3 @@ def test_latency_is_kept_while_the_weights_are_the_same_and_evaluating_again_cha
     before = (models / "same" / "report.json").read_bytes()
     evaluate(models / "same", prepared)
     assert (models / "same" / "report.json").read_bytes() == before
-
-
-def measured(accuracy: float, seconds: float, validation: float = 0.5) -> dict[str, object]:
-    splits = {"validation": {"accuracy": validation}, "test": {"accuracy": accuracy}}
-    return {"splits": splits, "latency": {"median_s": seconds}}
-
-
-def test_each_network_is_said_when_to_use_by_what_was_measured() -> None:
-    lines = records.when_to_use(
-        {"right": measured(0.97, 0.2, 0.9), "fast": measured(0.8, 0.05), "middling": measured(0.98, 0.3), "bare": {}}
-    )
-    assert lines["right"].startswith("The most often right")
-    assert "97 %" in lines["right"] or "97%" in lines["right"]
-    assert lines["fast"].startswith("The fastest")
-    assert "0.05 s" in lines["fast"]
-    assert lines["middling"].startswith("For a second opinion")
-    assert lines["bare"] == ""
-    assert records.when_to_use({"alone": measured(0.97, 0.2)}) == {"alone": ""}
-
-
-def test_a_damaged_report_costs_its_line_and_nothing_else(tmp_path: Path) -> None:
-    (tmp_path / "report.json").write_text("{")
-    assert records.when_to_use({"a": records.report(tmp_path), "b": json.loads("{}")}) == {"a": "", "b": ""}

@@ -1,5 +1,6 @@
 """About: what this is, how a heatmap comes about in five pictures of the visitor's own photo, data, safety."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +10,10 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from mushroom.app import components, layout, models, predictions, records, subject
+from mushroom.app import components, field_guide, layout, models, predictions, records, subject
+from mushroom.app.records import Names
 from mushroom.app.subject import Subject
-from mushroom.genera import NINE
-from mushroom.texts import SAFETY
+from mushroom.texts import SAFETY, these
 
 if TYPE_CHECKING:
     from mushroom.classifier import Classifier
@@ -37,19 +38,19 @@ def render() -> None:
     layout.header("About", "What this is, what it cannot do, and how a heatmap comes about.")
     looking_at = subject.current_subject()
     _safety()
-    opened = models.open_classifier()
-    if opened is not None:
-        _five_pictures(opened, looking_at or _a_drawing())
-    _genera()
+    classifier = models.open_classifier()
+    if classifier is not None:
+        _five_pictures(classifier, looking_at or _a_drawing())
+        _names(records.names(classifier.folder))
     _limits()
-    if opened is not None:
-        _card(opened.folder)
+    if classifier is not None:
+        _card(classifier.folder)
 
 
 def _safety() -> None:
-    st.subheader("Safety", anchor=False)
+    layout.section("Safety")
     st.markdown(
-        f"**{SAFETY}** It knows nine genera, not species, and each of these genera has poisonous members or deadly "
+        f"**{SAFETY}** It knows genera, not species, and many a genus has poisonous members or deadly "
         "doubles. It has seen a few thousand photos; no photo shows smell, spores or what is under the ground. If "
         "someone has eaten a mushroom and feels ill, call the poison control centre at once, and keep the rest of it."
     )
@@ -76,10 +77,10 @@ def _a_drawing() -> Subject | None:
     return None
 
 
-def _five_pictures(opened: "Classifier", looking_at: Subject | None) -> None:
+def _five_pictures(classifier: "Classifier", looking_at: Subject | None) -> None:
     from mushroom.errors import PhotoError
 
-    st.subheader("How a heatmap comes about, in five pictures", anchor=False)
+    layout.section("How a heatmap comes about, in five pictures")
     if looking_at is None:
         st.caption("Give a photo on the page Identify, and come back to see it with your own.")
         return
@@ -88,11 +89,11 @@ def _five_pictures(opened: "Classifier", looking_at: Subject | None) -> None:
     except PhotoError as error:
         st.error(str(error))
         return
-    genus = predictions.predict(opened, looking_at).genus
+    genus = predictions.predict(classifier, looking_at).genus
     whose = {"upload": "your photo", "test": "a test photo", "drawing": "a drawing of ours"}[looking_at.origin]
     st.caption(f"Grad-CAM (Selvaraju et al. 2017) at the last stage, on {whose}, for {genus}.")
-    side = opened.preprocessing.input_px
-    steps = five_steps(photo, genus, side, predictions.channels(opened, looking_at, genus))
+    side = classifier.preprocessing.input_px
+    steps = five_steps(photo, genus, side, predictions.channels(classifier, looking_at, genus))
     with st.container(key="steps"):
         for column, (number, step) in zip(st.columns(5), enumerate(steps, start=1), strict=True):
             with column:
@@ -153,17 +154,17 @@ def _cells(values: np.ndarray) -> Image.Image:
 # --- The genera, the data, the card -------------------------------------------------------------------------
 
 
-def _genera() -> None:
-    st.subheader("The nine genera", anchor=False)
-    for genus in NINE:
-        with st.expander(f"{genus.name}: {genus.description}"):
-            st.markdown("\n".join(f"- {mark}" for mark in genus.field_marks))
-            st.markdown("**Look-alikes**\n" + "\n".join(f"- {other}" for other in genus.look_alikes))
-            st.caption("Sources: " + " · ".join(genus.sources))
+def _names(known: Names) -> None:
+    told = these(len(known.names), known.rank)
+    layout.section(f"{told[:1].upper()}{told[1:]}")
+    for name in known.names:
+        common = field_guide.visitors_name(name)
+        with st.expander(f"{name}: {common}" if common else name):
+            field_guide.show(name, known.rank)
 
 
 def _limits() -> None:
-    st.subheader("The data and its limits", anchor=False)
+    layout.section("The data and its limits")
     st.markdown(
         "- The photos were gathered from public repositories, mostly of students' projects. They are not shipped with "
         "this program; what the network learned from them is.\n"
@@ -179,5 +180,5 @@ def _limits() -> None:
 def _card(folder: Path) -> None:
     if card := records.model_card(folder):
         with st.expander(f"Model card of {folder.name}"):
-            # The card's own title would be the page's second.
-            st.markdown(card.replace("\n## ", "\n##### ").replace("\n### ", "\n###### ").replace("# ", "#### ", 1))
+            # The card's own title would be the page's second: all its headlines go two levels down.
+            st.markdown(re.sub(r"^(#+ )", r"##\1", card, flags=re.MULTILINE))

@@ -1,26 +1,26 @@
-"""Browse: the photos of the test split with what the network answered, filtered and sorted; a press opens one."""
+"""Browse: the photos of the test split with what the network told of each, filtered and sorted; a press opens one."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 
-from mushroom.app import gallery, layout, models, prepared_photos, records, url_state
+from mushroom.app import gallery, layout, lesson, models, prepared_photos, records, tables, url_state, verdict
 from mushroom.app.prepared_photos import test_genera, test_photo_path
-from mushroom.app.records import TestAnswer
-from mushroom.genera import GENERA
-from mushroom.texts import percent
+from mushroom.app.records import Answer, Names
+from mushroom.texts import none_of_these, percent
 
 ANY = "any"
-ANSWERS: dict[str, tuple[str, Callable[[TestAnswer], bool]]] = {
-    ANY: ("Any answer", lambda answer: True),
-    "right": ("Right", lambda answer: answer.right),
-    "wrong": ("Wrong", lambda answer: not answer.right),
-    "unknown": ("“None of the nine”", lambda answer: answer.unknown),
+ANSWERS: dict[str, tuple[str, Callable[[Answer], bool]]] = {
+    ANY: ("All", lambda answer: True),
+    "right": ("Told right", lambda answer: answer.right),
+    "wrong": ("Told wrong", lambda answer: answer.wrong),
+    "unknown": ("Told “none of these”", lambda answer: answer.unknown),
 }
-"""What the network answered, by the value in the URL: its title, and which photos it keeps."""
+"""What a visitor is told, by the value in the URL: its title, and which photos it keeps. Each photo is in one."""
 
-ORDERS: dict[str, tuple[str, Callable[[TestAnswer], Any]]] = {
+ORDERS: dict[str, tuple[str, Callable[[Answer], Any]]] = {
     "least_sure": ("Least sure first", lambda answer: answer.confidence),
     "most_sure": ("Most sure first", lambda answer: -answer.confidence),
     "loss": ("Largest loss first", lambda answer: -answer.loss),
@@ -32,11 +32,25 @@ PAGE_PHOTOS = 28
 STYLE = """
 <style>
 .st-key-photos img { border-radius: .6rem; aspect-ratio: 1; object-fit: cover; }
-.told { margin: 0; font-size: .82rem; line-height: 1.35; }
+.told { margin: 0; font-size: .82rem; line-height: 1.35; overflow-wrap: anywhere; }
 .told b { font-weight: 600; }
-.told span { display: block; opacity: .75; }
+.told .right { color: var(--right); }
+.told .wrong { color: var(--wrong); }
+.told span { display: block; color: var(--quiet); }
 </style>
 """
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What a visitor asked for: true and predicted names or ``ANY``, a key of ``ANSWERS``, a range of confidence in
+    [0, 1], a key of ``ORDERS``."""
+
+    true: str = ANY
+    predicted: str = ANY
+    answer: str = ANY
+    sure: tuple[float, float] = (0.0, 1.0)
+    order: str = "least_sure"
 
 
 def render() -> None:
@@ -53,7 +67,7 @@ def render() -> None:
     if not here:
         _no_photos()
         return
-    found = [answer for answer in records.test_answers(folder) if answer.photo in here]
+    found = [answer for answer in records.answers(folder) if answer.photo in here]
     if not found:
         st.info(
             "This network was tested on other photos than those on this machine. Run `python train.py evaluate "
@@ -63,81 +77,160 @@ def render() -> None:
         return
     if records.report(folder).get("data_fingerprint") not in (None, prepared_photos.prepared_fingerprint()):
         layout.note("The photos on this machine are not quite those that this network was tested on.")
-    _gallery(_chosen(found))
+    known = records.names(folder)
+    filters = _filters(known)
+    hidden = lesson.switch()
+    if not hidden:
+        _counts(found, known)
+    _gallery(matching(found, filters), filters, known, hidden=hidden)
 
 
 def _no_photos() -> None:
-    st.info("The photos of the test split are not on this machine.", icon=":material/info:")
-    st.markdown(
-        "To browse them here, get a folder of photos and prepare it:\n\n"
-        "```sh\npython train.py prepare FOLDER --out data/prepared\n```\n\n"
-        "A folder of genus folders will do, or `kaggle:lizhecheng/mushroom-classification`. Without them you can "
-        "still read what the network did on its test photos:"
-    )
-    layout.page_link("report", label="Open the report", icon=":material/insights:")
+    if failure := prepared_photos.failure():
+        st.warning(failure, icon=":material/info:")
+    else:
+        st.info("The photos of the test split are not on this machine.", icon=":material/info:")
+        st.markdown(
+            "To browse them here, get a folder of photos and prepare it:\n\n"
+            "```sh\npython train.py prepare FOLDER --out data/prepared\n```\n\n"
+            "A folder of genus folders will do, or `kaggle:lizhecheng/mushroom-classification`."
+        )
+    st.markdown("Without them you can still read what the network did on its test photos:")
+    layout.page_link("report", "Open the report", ":material/insights:")
 
 
 # --- Filters ------------------------------------------------------------------------------------------------
 
 
-def _chosen(found: Sequence[TestAnswer]) -> list[TestAnswer]:
-    """The photos that the visitor's filters keep, in the order asked for."""
-    genera = (ANY, *GENERA)
-    true = url_state.choice("true", genera, ANY, what="true genus")
-    predicted = url_state.choice("predicted", genera, ANY, what="predicted genus")
-    kind = url_state.choice("answer", list(ANSWERS), ANY, what="answer")
-    order = url_state.choice("order", list(ORDERS), next(iter(ORDERS)), what="order")
-    first, second, third, fourth = st.columns(4)
-    first.selectbox("True genus", genera, format_func=_genus_title, **url_state.widget("true", true))
-    second.selectbox("Predicted genus", genera, format_func=_genus_title, **url_state.widget("predicted", predicted))
-    third.selectbox(
-        "Answer", list(ANSWERS), format_func=lambda key: ANSWERS[key][0], **url_state.widget("answer", kind)
+def _filters(known: Names) -> Filters:
+    """The visitor's filters: what was told is always in sight, the others fold, on a phone from the start."""
+    names = (ANY, *known.names)
+    answer = str(url_state.choice("answer", list(ANSWERS), ANY, what="answer"))
+    true = str(url_state.choice("true", names, ANY, what=f"true {known.rank}"))
+    predicted = str(url_state.choice("predicted", names, ANY, what=f"predicted {known.rank}"))
+    order = str(url_state.choice("order", list(ORDERS), next(iter(ORDERS)), what="order"))
+    st.segmented_control(
+        "What a visitor is told",
+        list(ANSWERS),
+        format_func=lambda key: ANSWERS[key][0],
+        required=True,
+        **url_state.widget("answer", answer),
     )
-    fourth.selectbox("Order", list(ORDERS), format_func=lambda key: ORDERS[key][0], **url_state.widget("order", order))
-    low, high = st.slider(
-        "How sure, in percent", 0, 100, (0, 100), format="%d %%", key="sure_between", persist_state="session"
-    )
-    return kept(found, str(true), str(predicted), str(kind), (low / 100, high / 100), str(order))
+
+    def titled(name: str) -> str:
+        return f"Any {known.rank}" if name == ANY else name
+
+    with st.expander("Filters", expanded=not _on_a_phone(), key="filters"):
+        first, second, third = st.columns(3)
+        first.selectbox(f"True {known.rank}", names, format_func=titled, **url_state.widget("true", true))
+        second.selectbox(
+            f"Predicted {known.rank}", names, format_func=titled, **url_state.widget("predicted", predicted)
+        )
+        third.selectbox(
+            "Order", list(ORDERS), format_func=lambda key: ORDERS[key][0], **url_state.widget("order", order)
+        )
+        low, high = st.slider(
+            "How sure, in percent", 0, 100, (0, 100), format="%d %%", key="sure_between", persist_state="session"
+        )
+    return Filters(true, predicted, answer, (low / 100, high / 100), order)
 
 
-def kept(
-    found: Sequence[TestAnswer],
-    true: str,
-    predicted: str,
-    kind: str,
-    sure: tuple[float, float],
-    order: str,
-) -> list[TestAnswer]:
-    """Those of ``found`` that all filters keep, sorted; ``sure`` is a range of confidence in [0, 1]."""
+def _on_a_phone() -> bool:
+    return "Mobi" in st.context.headers.get("User-Agent", "")
+
+
+def matching(found: Sequence[Answer], filters: Filters) -> list[Answer]:
+    """Those of ``found`` that all filters let through, sorted."""
+    low, high = filters.sure
     fitting = [
         answer
         for answer in found
-        if true in (ANY, answer.true_genus)
-        and predicted in (ANY, answer.genus)
-        and ANSWERS[kind][1](answer)
-        and sure[0] <= answer.confidence <= sure[1]
+        if filters.true in (ANY, answer.true_genus)
+        and filters.predicted in (ANY, answer.genus)
+        and ANSWERS[filters.answer][1](answer)
+        and low <= answer.confidence <= high
     ]
-    return sorted(fitting, key=lambda answer: (ORDERS[order][1](answer), answer.photo))
+    return sorted(fitting, key=lambda answer: (ORDERS[filters.order][1](answer), answer.photo))
 
 
-def _genus_title(genus: str) -> str:
-    return "Any genus" if genus == ANY else genus
+def _counts(found: Sequence[Answer], known: Names) -> None:
+    """How many photos there are of each name, and what was told of them; a press shows those photos."""
+    with st.expander(f"Counts by {known.rank}", key="counts"):
+        kinds = {key: ANSWERS[key] for key in ("right", "wrong", "unknown")}
+        cells = []
+        for name in known.names:
+            of_name = [answer for answer in found if answer.true_genus == name]
+            row = [_count_cell(of_name, name, ANY, ANSWERS[ANY], len(of_name))]
+            row += [_count_cell(of_name, name, key, kind, len(of_name)) for key, kind in kinds.items()]
+            cells.append(row)
+        tables.table(
+            known.names,
+            ["photos", "told right", "told wrong", "told none"],
+            cells,
+            label=f"Photos of each {known.rank}, and what was told",
+            key="genus_counts",
+            on_press=_show_counted,
+        )
+
+
+def _count_cell(
+    answers: Sequence[Answer], name: str, key: str, kind: tuple[str, Callable[[Answer], bool]], total: int
+) -> tables.Cell:
+    title, keeps = kind
+    count = sum(map(keeps, answers))
+    return tables.Cell(
+        text=str(count) if count else "",
+        title=f"{name}: {count} photos, {title.lower()}",
+        share=0 if key == ANY else count / (total + tables.PALE_BELOW),
+        kind="meant" if key == "right" else "mistake",
+        name=f"{name}/{key}" if count else "",
+    )
+
+
+def _show_counted(pressed: str) -> None:
+    name, _, answer = pressed.rpartition("/")
+    url_state.choose("true", name)
+    url_state.choose("predicted", None)
+    url_state.choose("answer", answer)
 
 
 # --- Photos -------------------------------------------------------------------------------------------------
 
 
-def _gallery(chosen: Sequence[TestAnswer]) -> None:
-    if not chosen:
+def describe(count: int, filters: Filters, known: Names) -> str:
+    """What the photos shown are together: "19 photos told wrong", "206 photos of Amanita told right"."""
+    told = {
+        ANY: "",
+        "right": " told right",
+        "wrong": " told wrong",
+        "unknown": f" told “{none_of_these(len(known.names))}”",
+    }
+    of = "" if filters.true == ANY else f" of {filters.true}"
+    taken = "" if filters.predicted == ANY else f" taken for {filters.predicted}"
+    return f"{count} photo{'' if count == 1 else 's'}{of}{taken}{told[filters.answer]}"
+
+
+def _gallery(shown: Sequence[Answer], filters: Filters, known: Names, *, hidden: bool) -> None:
+    if not shown:
         st.info("No photo of the test split is like that. Loosen a filter.", icon=":material/filter_alt_off:")
         return
-    right = sum(answer.right for answer in chosen)
-    pages = -(-len(chosen) // PAGE_PHOTOS)
-    st.markdown(f"**{len(chosen)}** photo{'s' if len(chosen) > 1 else ''}, {right} of them answered right.")
-    page = _page(pages)
+    title = describe(len(shown), filters, known)
+    counted = verdict.tally(shown)
+    mixed = f": {counted.right} told right, {counted.wrong} wrong, {counted.turned_away} turned away"
+    st.markdown(f"**{title}**{'' if hidden or filters.answer != ANY else mixed}.")
+    pages = -(-len(shown) // PAGE_PHOTOS)
+    first = (_page(pages) - 1) * PAGE_PHOTOS
+    opened = None
     with st.container(horizontal=True, gap="small", key="photos"):
-        for answer in chosen[(page - 1) * PAGE_PHOTOS : page * PAGE_PHOTOS]:
-            _card(answer)
+        for number, answer in enumerate(shown[first : first + PAGE_PHOTOS], start=first + 1):
+            if _card(answer, number, known, hidden=hidden):
+                opened = answer.photo
+    if opened:
+        lesson.begin([answer.photo for answer in shown], title)
+        # Another photo starts with its own genus.
+        url_state.choose("genus", None)
+        url_state.choose("against", None)
+        layout.go_to("identify", photo=opened)
 
 
 def _page(pages: int) -> int:
@@ -149,27 +242,24 @@ def _page(pages: int) -> int:
     return st.pagination(pages, key="browse_page", persist_state="session")
 
 
-def _card(answer: TestAnswer) -> None:
-    says = "none of the nine" if answer.unknown else answer.genus
-    mark = "✓" if answer.right else "✗"
+def _card(answer: Answer, number: int, known: Names, *, hidden: bool) -> bool:
+    """One photo with what was told of it; whether its button was pressed. ``hidden`` leaves all that out."""
+    says = none_of_these(len(known.names)) if answer.unknown else answer.genus
+    kind, mark = ("right", "✓") if answer.right else ("wrong", "✗") if answer.wrong else ("none", "○")
     with st.container(width=gallery.CARD_PX, gap="xsmall"):
         st.image(
             gallery.thumbnail(str(test_photo_path(answer.photo))),
             width="stretch",
-            alt=f"Photo of the genus {answer.true_genus}, answered {says}",
+            alt=f"Photo {number}" if hidden else f"Photo {number}, of {answer.true_genus}, told {says}",
         )
-        st.html(
-            f'<p class="told"><b>{mark} <em>{answer.true_genus}</em></b>'
-            f"<span>says {says}, {percent(answer.confidence)}</span></p>"
-        )
-        opened = st.button(
-            "Open",
-            key=f"browse:{answer.photo}",
-            help=f"Open this photo of {answer.true_genus} in Identify",
-            width="stretch",
-        )
-    if opened:
-        # Another photo starts with its own genus.
-        url_state.choose("genus", None)
-        url_state.choose("against", None)
-        layout.go_to("identify", photo=answer.photo)
+        if not hidden:
+            st.html(
+                f'<p class="told"><b class="{kind}">{mark} <em>{_plain(answer.true_genus)}</em></b>'
+                f"<span>says {_plain(says)}, {percent(answer.confidence)}</span></p>"
+            )
+        return st.button(f"Open no. {number}", key=f"browse:{answer.photo}", width="stretch")
+
+
+def _plain(text: str) -> str:
+    """A checkpoint's name as HTML text."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,21 +1,19 @@
 """Compare: one photo seen by several networks, by several layers and methods, or for several genera.
 
-All heatmaps of a comparison have the same colours and the same scale, and what differs is said in computed
-sentences: how far their hottest parts overlap, and how alike they rank the places of the photo.
+The plain photo first, then a grid of heatmaps with its labels said once, then in a small table how alike they rank
+the places of the photo.
 """
 
-import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
 
-from mushroom.app import components, gallery, layout, models, predictions, records, subject, url_state
+from mushroom.app import components, gallery, layout, models, predictions, records, subject, tables, url_state
+from mushroom.app.heatmap_grid import Cell, Scaled, agreement_cells, common_scale, show_grid
 from mushroom.app.subject import Subject
-from mushroom.genera import GENERA
-from mushroom.texts import percent
+from mushroom.texts import none_of_these, percent
 
 if TYPE_CHECKING:
     from mushroom.classifier import Classifier, Explanation, Prediction
@@ -23,30 +21,23 @@ if TYPE_CHECKING:
 
 KINDS = {"models": "Models", "layers": "Layers and methods", "genera": "Genera"}
 
-PAIRS_TOLD = 3
-"""With more pairs than this only the most alike and the least alike are told."""
+SCALES = {"own": "Each its own", "common": "One for all"}
 
-CELLS_IN_A_ROW = 5
+METHOD = "gradcam"
 
-STYLE = """
-<style>
-.cell { margin: 0; line-height: 1.35; font-size: .95rem; }
-.cell span { display: block; opacity: .75; font-size: .85rem; }
-.st-key-grid img { border-radius: .5rem; }
-</style>
-"""
+NAMES_AT_FIRST = 3
+METHODS_AT_FIRST = 3
 
 
 def render() -> None:
     """The page."""
-    st.html(STYLE)
-    layout.header("Compare", "One photo, seen in different ways: same colours, same scale.")
+    layout.header("Compare", "One photo, seen in different ways.")
     looking_at = subject.current_subject()
     if looking_at is None:
         gallery.choose_first()
         return
-    opened = models.open_classifier()
-    if opened is None:
+    classifier = models.open_classifier()
+    if classifier is None:
         return
     # With one network there is nothing to put beside it.
     first = "models" if len(models.checkpoints()) > 1 else "layers"
@@ -58,71 +49,119 @@ def render() -> None:
         required=True,
         **url_state.widget("compare", kind),
     )
+    prediction = predictions.predict(classifier, looking_at)
+    _plain_photo(looking_at, prediction)
     compare = {"models": _models, "layers": _layers_and_methods, "genera": _genera}[str(kind)]
     with st.spinner("Comparing …"):
-        compare(opened, looking_at)
+        compare(classifier, looking_at, prediction)
+
+
+def _plain_photo(looking_at: Subject, prediction: "Prediction") -> None:
+    """The photo that all the heatmaps are of, by name, and the way to another."""
+    whose = {"upload": "Your photo", "test": "A test photo", "drawing": "A drawing of ours"}[looking_at.origin]
+    picture, about = st.columns([1, 3], gap="medium", vertical_alignment="center")
+    with picture:
+        view = subject.preview(looking_at)
+        st.image(components.jpeg(view), width="stretch", alt="The photo that is compared, without a heatmap")
+    with about:
+        name = looking_at.title.replace("_", " ") if looking_at.origin == "drawing" else looking_at.title
+        st.text(f"{whose}: {name}")
+        says = none_of_these(len(prediction.probabilities)) if prediction.unknown else prediction.genus
+        shown = f"The chosen model says {says}"
+        if looking_at.true_genus:
+            shown += f"; it shows {looking_at.true_genus}"
+        st.markdown(f"{shown}.")
+        with st.expander("Another photo"):
+            gallery.choose_first()
 
 
 # --- Models -------------------------------------------------------------------------------------------------
 
 
-def _models(opened: "Classifier", looking_at: Subject) -> None:
+def _models(classifier: "Classifier", looking_at: Subject, prediction: "Prediction") -> None:
     at_hand = models.checkpoints()
     if len(at_hand) < 2:
         st.info(
             "There is only one trained network on this machine. Put more checkpoint folders into assets/models to "
             "see them side by side."
         )
-    classifiers = [models.load_classifier(folder) for folder in at_hand.values()]
-    predicted = [predictions.predict(each, looking_at) for each in classifiers]
-    genus = _genus(predictions.predict(opened, looking_at))
-    explanations = [predictions.explain(each, looking_at, genus, None, "gradcam") for each in classifiers]
+    genus = _genus(prediction)
     cells = []
-    for name, each, prediction, explanation in zip(at_hand, classifiers, predicted, explanations, strict=True):
-        says = "none of the nine" if prediction.unknown else prediction.genus
-        note = f"says {says}, {percent(prediction.confidence)} sure of {prediction.genus}"
+    classifiers = []
+    for name, folder in at_hand.items():
+        each = models.load_classifier(folder)
+        said = predictions.predict(each, looking_at)
+        if genus not in said.probabilities:
+            st.caption(f"{name} does not know {genus}.")
+            continue
+        explanation = predictions.explain(each, looking_at, genus, None, METHOD)
+        says = none_of_these(len(said.probabilities)) if said.unknown else said.genus
+        note = f"says {says}; {percent(said.probabilities[genus])} for {genus}"
         cells.append(Cell(name, note, explanation.heatmaps[each.default_layer.name]))
-    st.caption(f"What speaks for *{genus}*, in each network's own deepest layer, with Grad-CAM.")
-    _show_grid(looking_at, [cells])
-    _tell(cells)
-    _tell_agreement(classifiers)
+        classifiers.append(each)
+    st.caption(
+        f"What speaks for *{genus}*, in each network's own deepest layer, with Grad-CAM. Each map is scaled to its own "
+        "hottest place: numbers of different networks have no scale in common."
+    )
+    show_grid(looking_at, [cell.title for cell in cells], {"": cells})
+    _tell_agreement({cell.title: cell.heatmap for cell in cells}, "models")
+    _tell_measured(classifiers)
 
 
-def _tell_agreement(classifiers: Sequence["Classifier"]) -> None:
+def _tell_measured(classifiers: Sequence["Classifier"]) -> None:
     """How far these networks agree on more photos than this one, where that was measured."""
-    lines = []
-    for one, other in itertools.combinations(classifiers, 2):
-        weights = [one.weights_sha256, other.weights_sha256]
-        if found := records.agreement(one.folder, other.folder, weights):
-            lines.append(
-                f"**{one.folder.name}** and **{other.folder.name}** name the same genus on "
-                f"{percent(found.same_genus)} of {found.photos} test photos; over {found.sample} of them their "
-                f"heatmaps' ranks correlate {found.rank_correlation:.2f} on average."
+    names = [each.folder.name for each in classifiers]
+    found = {
+        (one.folder.name, other.folder.name): measured
+        for one in classifiers
+        for other in classifiers
+        if one is not other
+        and (measured := records.agreement(one.folder, other.folder, [one.weights_sha256, other.weights_sha256]))
+    }
+    if not found:
+        return
+    photos = next(iter(found.values()))
+    layout.section("On the test photos")
+    st.caption(
+        f"How often two networks name the same genus on {photos.photos} test photos, and in brackets how alike their "
+        f"heatmaps rank the places, over {photos.sample} of them (rank correlation, 1 is the same)."
+    )
+    cells = [
+        [
+            tables.Cell(
+                f"{percent(pair.same_genus)} ({pair.rank_correlation:.2f})",
+                f"{one} and {other}: the same genus on {percent(pair.same_genus)}",
+                pair.same_genus,
             )
-    if lines:
-        st.markdown("**On the test photos**")
-        for line in lines:
-            st.markdown(f"- {line}")
+            if (pair := found.get((one, other)))
+            else tables.Cell("", f"{one} and {other}: not measured")
+            for other in names
+        ]
+        for one in names
+    ]
+    tables.table(names, names, cells, label="Agreement of the networks on the test photos", key="measured_agreement")
 
 
 def _genus(prediction: "Prediction") -> str:
-    genus = url_state.choice("genus", GENERA, prediction.genus, what="genus")
-    st.selectbox("Genus to explain", GENERA, width=320, **url_state.widget("genus", genus))
+    names = list(prediction.probabilities)
+    genus = url_state.choice("genus", names, prediction.genus, what="genus")
+    st.selectbox("Genus to explain", names, width=320, **url_state.widget("genus", genus))
     return str(genus)
 
 
 # --- Layers and methods -------------------------------------------------------------------------------------
 
 
-def _layers_and_methods(opened: "Classifier", looking_at: Subject) -> None:
+def _layers_and_methods(classifier: "Classifier", looking_at: Subject, prediction: "Prediction") -> None:
+    from mushroom.errors import ExplanationError
     from mushroom.explain.methods import METHODS
 
-    genus = _genus(predictions.predict(opened, looking_at))
-    quick = [key for key in opened.methods if not METHODS[key].contrasts]
+    genus = _genus(prediction)
+    quick = [key for key in classifier.methods if not METHODS[key].contrasts]
     chosen = st.multiselect(
         "Methods",
         quick,
-        default=quick[:3],
+        default=quick[:METHODS_AT_FIRST],
         format_func=lambda key: METHODS[key].title,
         key="compared_methods",
         persist_state="session",
@@ -130,70 +169,90 @@ def _layers_and_methods(opened: "Classifier", looking_at: Subject) -> None:
     if not chosen:
         st.info("Choose at least one method.")
         return
-    rows = []
+    rows: dict[str, list[Cell]] = {}
+    stages: list[Layer] = []
     for method in chosen:
         if METHODS[method].needs == "masked scores":
             st.caption(f"{METHODS[method].title} looks at the photo hundreds of times: this takes a while.")
-        explanation = predictions.explain(opened, looking_at, genus, None, method)
+        try:
+            explanation = predictions.explain(classifier, looking_at, genus, None, method)
+        except ExplanationError as error:
+            st.caption(str(error))
+            continue
         stages = [layer for layer in explanation.layers if layer.stage_end]
-        rows.append(
-            [
-                Cell(
-                    f"{METHODS[method].title}, {_numbered(layer, stages)}",
-                    layer.label,
-                    explanation.heatmaps[layer.name],
-                )
-                for layer in stages
-            ]
-        )
-    _show_grid(looking_at, rows)
-    st.markdown("**Between methods, in the last layer**")
-    _tell([row[-1] for row in rows])
-    st.markdown("**Between layers, by the first method**")
-    _tell(rows[0])
+        rows[METHODS[method].title] = [
+            Cell(f"{METHODS[method].title}, stage {number}", "", explanation.heatmaps[layer.name])
+            for number, layer in enumerate(stages, start=1)
+        ]
+    if not rows:
+        return
+    st.caption(
+        f"What speaks for *{genus}*: columns are layers from early to late, rows are methods. Each map is scaled to "
+        "its own hottest place: numbers of different layers and methods have no scale in common."
+    )
+    show_grid(looking_at, [_titled(number, layer) for number, layer in enumerate(stages, start=1)], rows)
+    if len(rows) > 1:
+        _tell_agreement({title: row[-1].heatmap for title, row in rows.items()}, "methods, in the last layer")
+    first, row = next(iter(rows.items()))
+    _tell_agreement(
+        {f"stage {number}": cell.heatmap for number, cell in enumerate(row, start=1)}, f"layers, by {first}"
+    )
 
 
-def _numbered(layer: "Layer", stages: Sequence["Layer"]) -> str:
-    return f"stage {stages.index(layer) + 1} of {len(stages)}"
+def _titled(number: int, layer: "Layer") -> str:
+    return f"{number}. {layer.label}"
 
 
 # --- Genera -------------------------------------------------------------------------------------------------
 
 
-def _genera(opened: "Classifier", looking_at: Subject) -> None:
-    prediction = predictions.predict(opened, looking_at)
-    ranked = sorted(GENERA, key=lambda genus: -prediction.probabilities[genus])
+def _genera(classifier: "Classifier", looking_at: Subject, prediction: "Prediction") -> None:
+    ranked = [name for name, _ in predictions.ranked(prediction)]
+    # What is shown of an option must not change with the model: it is the option's identity.
     chosen = st.multiselect(
-        "Genera",
-        ranked,
-        default=ranked[:3],
-        format_func=lambda genus: f"{genus} · {percent(prediction.probabilities[genus])}",
-        key=f"compared_genera:{looking_at.sha256}",
+        "Genera", sorted(ranked), default=ranked[:NAMES_AT_FIRST], key=f"compared_genera:{looking_at.sha256}"
     )
     if not chosen:
         st.info("Choose at least one genus.")
         return
-    layer = _layer(opened)
+    layer = _layer(classifier)
+    scale = str(url_state.choice("scale", list(SCALES), "own", what="scale"))
+    st.segmented_control(
+        "Scale",
+        list(SCALES),
+        format_func=SCALES.__getitem__,
+        required=True,
+        help="With one scale for all, a map is only as hot as it is beside the hottest of them.",
+        **url_state.widget("scale", scale),
+    )
     explanations: list[Explanation] = [
-        predictions.explain(opened, looking_at, genus, None, "gradcam") for genus in chosen
+        predictions.explain(classifier, looking_at, genus, None, METHOD) for genus in chosen
     ]
+    found = [Scaled(each.heatmaps[layer.name], float(each.evidence[layer.name].max())) for each in explanations]
+    maps = common_scale(found) if scale == "common" else [one.heatmap for one in found]
     cells = [
         Cell(
             explanation.genus,
-            f"{percent(prediction.probabilities[explanation.genus])}"
-            + ("" if explanation.has_evidence[layer.name] else " · nothing speaks for it in this layer"),
-            explanation.heatmaps[layer.name],
+            percent(prediction.probabilities[explanation.genus])
+            + ("" if explanation.has_evidence[layer.name] else "; nothing speaks for it in this layer"),
+            heatmap,
         )
-        for explanation in explanations
+        for explanation, heatmap in zip(explanations, maps, strict=True)
     ]
-    _show_grid(looking_at, [cells])
-    _tell(cells)
+    st.caption(
+        "One scale for all: the hottest place of all these maps counts as 1."
+        if scale == "common"
+        else "Each map is scaled to its own hottest place: a weak reason looks as hot as a strong one. "
+        "“One for all” shows which is stronger."
+    )
+    show_grid(looking_at, [cell.title for cell in cells], {"": cells})
+    _tell_agreement({cell.title: cell.heatmap for cell in cells}, "genera")
 
 
-def _layer(opened: "Classifier") -> "Layer":
-    layers = {layer.name: layer for layer in opened.layers}
+def _layer(classifier: "Classifier") -> "Layer":
+    layers = {layer.name: layer for layer in classifier.layers}
     numbers = {name: number for number, name in enumerate(layers, start=1)}
-    name = str(url_state.choice("layer", list(layers), opened.default_layer.name, what="layer"))
+    name = str(url_state.choice("layer", list(layers), classifier.default_layer.name, what="layer"))
     st.select_slider(
         "Layer, from early to late",
         list(layers),
@@ -204,74 +263,17 @@ def _layer(opened: "Classifier") -> "Layer":
     return layers[name]
 
 
-# --- Showing ------------------------------------------------------------------------------------------------
+# --- How alike ----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One heatmap of a comparison, with what stands under it."""
-
-    title: str
-    note: str
-    heatmap: np.ndarray
-
-
-def _show_grid(looking_at: Subject, rows: Sequence[Sequence[Cell]]) -> None:
-    from mushroom.explain import overlays
-
-    view = subject.preview(looking_at)
-    colours = st.session_state.get("colours", overlays.DEFAULT_COLOURS)
-    with st.container(key="grid"):
-        for row in rows:
-            for start in range(0, len(row), CELLS_IN_A_ROW):
-                cells = row[start : start + CELLS_IN_A_ROW]
-                for column, cell in zip(st.columns(max(len(cells), 2)), cells, strict=False):
-                    with column:
-                        picture = overlays.overlay(view, cell.heatmap, overlays.DEFAULT_OPACITY, colours)
-                        st.image(components.jpeg(picture), width="stretch", alt=f"Heatmap: {cell.title}")
-                        st.html(f'<p class="cell"><b>{cell.title}</b><span>{cell.note}</span></p>')
-    st.caption("In each picture the hottest place counts as 1 and a place that does not speak for it as 0.")
-
-
-def _tell(cells: Sequence[Cell]) -> None:
-    """The sentences on what differs between the cells."""
-    for sentence in differences({cell.title: cell.heatmap for cell in cells}):
-        st.markdown(f"- {sentence}")
-
-
-# --- What differs -------------------------------------------------------------------------------------------
-
-
-def differences(heatmaps: Mapping[str, np.ndarray]) -> list[str]:
-    """Sentences on how far heatmaps (any sizes, in [0, 1], by title) agree, each with its two numbers.
-
-    Empty heatmaps are named and left out. With many pairs only the most and the least alike are told.
-    """
-    from mushroom.explain.similarity import on_grid, overlap, rank_correlation
-
-    grids = {title: on_grid(heatmap) for title, heatmap in heatmaps.items() if heatmap.any()}
-    sentences = [f"{title} has an empty heatmap: nothing to compare." for title in heatmaps if title not in grids]
-    pairs = [
-        (rank_correlation(grids[one], grids[other]), overlap(grids[one], grids[other]), one, other)
-        for one, other in itertools.combinations(grids, 2)
-    ]
-    # A heatmap that is the same everywhere ranks nothing.
-    pairs = sorted((pair for pair in pairs if np.isfinite(pair[0])), reverse=True)
-    if len(pairs) <= PAIRS_TOLD:
-        return sentences + [_sentence("", *pair) for pair in pairs]
-    return [*sentences, _sentence("Most alike: ", *pairs[0]), _sentence("Least alike: ", *pairs[-1])]
-
-
-def _sentence(start: str, correlation: float, shared: float, one: str, other: str) -> str:
-    if correlation >= 0.7:
-        alike = "rank the places of the photo much alike"
-    elif correlation >= 0.3:
-        alike = "rank the places of the photo somewhat alike"
-    elif correlation > -0.3:
-        alike = "rank the places of the photo each in its own way"
-    else:
-        alike = "rank the places of the photo nearly the other way round"
-    return (
-        f"{start}**{one}** and **{other}** {alike} (rank correlation {correlation:.2f}); of their hottest fifths "
-        f"{shared:.0%} is shared."
+def _tell_agreement(heatmaps: dict[str, np.ndarray], what: str) -> None:
+    """A small table of how alike the heatmaps rank the places of the photo."""
+    if len(heatmaps) < 2:
+        return
+    layout.section(f"How alike: {what}")
+    st.caption(
+        "Rank correlation of each two: 1 when they rank the places of the photo alike, 0 when each goes its own way, "
+        "below 0 when the other way round. In brackets the share of their hottest fifths that they have in common."
     )
+    titles = list(heatmaps)
+    tables.table(titles, titles, agreement_cells(heatmaps), label=f"Agreement between {what}", key=f"alike:{what}")

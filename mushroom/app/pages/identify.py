@@ -12,7 +12,19 @@ from typing import TYPE_CHECKING
 import streamlit as st
 from PIL import Image
 
-from mushroom.app import gallery, layout, models, panels, photo_table, predictions, records, uploads, url_state, viewer
+from mushroom.app import (
+    gallery,
+    layout,
+    lesson,
+    models,
+    panels,
+    photo_table,
+    predictions,
+    records,
+    uploads,
+    url_state,
+    viewer,
+)
 from mushroom.app.subject import Subject, current_subject, preview, show_upload
 from mushroom.genera import GENERA
 from mushroom.texts import NONE_OF_THE_NINE, percent
@@ -21,9 +33,6 @@ if TYPE_CHECKING:
     from mushroom.classifier import Classifier, Explanation, Prediction
 
 DEFAULT_METHOD = "gradcam"
-
-BIN_PHOTOS = 20
-"""A share is only told where at least this many test photos were counted."""
 
 STYLE = """
 <style>
@@ -118,6 +127,12 @@ def _answer(subject: Subject) -> None:
     if explained is None:
         return
     view, explanation = explained
+    lesson.show_row(subject)
+    if lesson.hides_answer(subject):
+        prediction = explanation.prediction
+        lesson.ask(subject, view, list(prediction.probabilities), None if prediction.unknown else prediction.genus)
+        return
+    lesson.show_score(subject)
     _headline(subject, explanation.prediction, classifier)
     left, right = st.columns([11, 9], gap="large")
     strip = st.container()
@@ -165,7 +180,7 @@ def _headline(subject: Subject, prediction: "Prediction", classifier: "Classifie
         sure = f"Of the nine genera it looks most like <em>{prediction.genus}</em> ({surety}), but not enough like it."
     else:
         eyebrow, answer = "Most likely genus", f"<em>{prediction.genus}</em>"
-        sure = f"{surety} sure. {_track_record(classifier.folder, prediction.confidence)}"
+        sure = f"{surety} sure. {_track_record(subject, classifier.folder, prediction.confidence)}"
     if subject.true_genus:
         right = subject.true_genus == prediction.genus and not prediction.unknown
         sure += f" The photo is of the genus <em>{subject.true_genus}</em>: "
@@ -178,16 +193,16 @@ def _headline(subject: Subject, prediction: "Prediction", classifier: "Classifie
     )
 
 
-def _track_record(folder: Path, confidence: float) -> str:
-    """How often the network was right when it was about as sure, by the report; empty where too few were counted."""
-    test = records.report(folder).get("splits", {}).get("test", {})
-    for group in test.get("reliability_after", ()):
-        if group["lower"] <= confidence <= group["upper"] and group["count"] >= BIN_PHOTOS:
-            return (
-                f"When it was {group['lower']:.0%} to {group['upper']:.0%} sure of a test photo, "
-                f"it was right on {round(group['accuracy'] * group['count'])} of {group['count']}."
-            )
-    return ""
+def _track_record(subject: Subject, folder: Path, confidence: float) -> str:
+    """How often the network told test photos right when it was about as sure; not said of a drawing."""
+    found = records.track_record(folder, confidence) if subject.origin != "drawing" else None
+    if found is None:
+        return ""
+    whose = " (of the collection that it was tested on, not of yours)" if subject.origin == "upload" else ""
+    return (
+        f"When it was {found.lower:.0%} to {found.upper:.0%} sure of a test photo{whose}, "
+        f"it was right on {found.right} of {found.count}."
+    )
 
 
 # --- Nine bars ----------------------------------------------------------------------------------------------
@@ -198,7 +213,7 @@ def _bars(explanation: "Explanation") -> None:
     from mushroom.app import figures
 
     prediction = explanation.prediction
-    st.subheader("All nine genera", anchor=False)
+    layout.section("All nine genera")
     st.plotly_chart(
         figures.genus_bars(prediction.probabilities, shown=explanation.genus),
         on_select=_bar_clicked,

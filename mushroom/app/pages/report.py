@@ -1,12 +1,17 @@
-"""Report: how good a network is on photos it has not learned from, in numbers and figures anyone can read."""
+"""Report: how good a network is on photos it has not learned from, in numbers and figures anyone can read.
 
-from collections.abc import Mapping
+A verdict in four sentences first, then the numbers behind it, section by section.
+"""
+
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-from mushroom.app import layout, models, records, url_state
+from mushroom.app import layout, models, records, report_charts, tables, url_state, verdict
+from mushroom.app.records import Answer, Names
+from mushroom.texts import percent
 
 SPLIT_TITLES = {"test": "Test", "validation": "Validation", "train": "Training"}
 SPLIT_NOTES = {
@@ -15,17 +20,39 @@ SPLIT_NOTES = {
     "train": "Photos that the network learned from: shown to tell learning by heart from understanding.",
 }
 
-PUBLISHED = (
-    ("ResNet-50, frozen", 0.778),
-    ("ConvNeXt-Base, frozen", 0.921),
-)
-"""Test accuracies that the notebook project published, on the Kaggle nine-genus photos."""
+SECTIONS = {
+    "numbers": "The numbers",
+    "names": "One by one",
+    "matrix": "What it takes for what",
+    "sure": "How sure must it be?",
+    "models": "All models side by side",
+    "calibration": "Is it as right as it is sure?",
+    "unknown": "Does it know what it doesn't know?",
+    "learned": "How it learned",
+    "photos": "What it learned from",
+    "heatmaps": "Can the heatmaps be believed?",
+    "notebook": "Beside the notebook project",
+}
+"""Parts of the page by their anchor, in order."""
 
-CONFIG = {"displayModeBar": False}
+STYLE = """
+<style>
+.st-key-verdict { margin: 0; padding: .9rem 1.1rem; border-radius: .7rem; line-height: 1.55; max-width: 56rem;
+  background: light-dark(#eef3ec, #202822); border-left: 4px solid var(--right); }
+.share { display: flex; height: 1.6rem; border-radius: .4rem; overflow: hidden; gap: 2px; margin: 0; }
+.share i { display: block; min-width: 0; }
+.share .right { background: #2e8b62; }
+.share .wrong { background: #d9701a; }
+.share .none { background: light-dark(#cfcabd, #4a514b); }
+.on-this-page p { line-height: 1.9; }
+.st-key-headline [data-testid="stMetricValue"] { font-size: 2rem; }
+</style>
+"""
 
 
 def render() -> None:
     """The page."""
+    st.html(STYLE)
     layout.header("Report", "What the network can and cannot do, measured on photos with known genus.")
     folder = models.choose_checkpoint()
     if folder is None:
@@ -43,32 +70,62 @@ def render() -> None:
         "Photos", splits, format_func=SPLIT_TITLES.__getitem__, required=True, **url_state.widget("split", split)
     )
     st.caption(SPLIT_NOTES[split])
+    known = records.names(folder)
+    answers = records.answers(folder, split)
+    _verdict(report, answers, records.answers(folder, "train"), known, split)
+    _links()
     scores = report["splits"][split]
-    _headline(scores)
-    _speed(report.get("latency"))
-    _genera(scores)
-    _confusion(scores, split)
-    left, right = st.columns(2, gap="large")
-    with left:
-        _calibration(scores, report["temperature"])
-    with right:
-        _unknown(report["unknown"], split)
-    _training(folder)
-    _photos(report["photos"], scores)
-    _faithfulness(report.get("faithfulness"))
-    _published(report)
+    _headline(scores, answers)
+    _one_by_one(scores, answers, known)
+    _matrix(answers, known, split)
+    _how_sure(answers)
+    _side_by_side(split)
+    report_charts.calibration(SECTIONS["calibration"], scores, report["temperature"])
+    report_charts.unknown(SECTIONS["unknown"], report["unknown"], split, len(known.names))
+    report_charts.training(SECTIONS["learned"], folder)
+    report_charts.photos(SECTIONS["photos"], report["photos"], scores)
+    report_charts.faithfulness(SECTIONS["heatmaps"], report.get("faithfulness"))
+    report_charts.published(SECTIONS["notebook"], report)
+
+
+# --- The verdict --------------------------------------------------------------------------------------------
+
+
+def _verdict(
+    report: Mapping[str, Any], answers: Sequence[Answer], learned: Sequence[Answer], known: Names, split: str
+) -> None:
+    if not answers:
+        st.info("This network came without its answers (predictions.csv): only its scores are shown.")
+        return
+    unknown = report["unknown"]["measured"].get(split, {})
+    told = verdict.sentences(answers, learned if split != "train" else (), unknown, known)
+    with st.container(key="verdict"):
+        st.markdown("\n".join(f"- {sentence}" for sentence in told))
+
+
+def _links() -> None:
+    links = " · ".join(f'<a href="#{anchor}">{title}</a>' for anchor, title in SECTIONS.items())
+    st.html(f'<nav class="on-this-page" aria-label="On this page"><p>{links}</p></nav>')
 
 
 # --- Numbers ------------------------------------------------------------------------------------------------
 
 
-def _headline(scores: Mapping[str, Any]) -> None:
+def _headline(scores: Mapping[str, Any], answers: Sequence[Answer]) -> None:
+    layout.section(SECTIONS["numbers"], anchor="numbers")
+    counted = verdict.tally(answers)
     cells = [
         (
-            "Accuracy",
+            "Told right",
+            f"{counted.share_right:.1%}",
+            _interval(counted.interval),
+            "Share of photos for which a visitor is told the true genus; one that is turned away is not told right.",
+        ),
+        (
+            "Most probable right",
             f"{scores['accuracy']:.1%}",
             _interval(scores["accuracy_interval"]),
-            "Share of photos answered right.",
+            "Share of photos whose most probable genus is the true one, whether it is told or not: accuracy.",
         ),
         (
             "Macro-F1",
@@ -76,12 +133,7 @@ def _headline(scores: Mapping[str, Any]) -> None:
             _interval(scores["macro_f1_interval"], digits=2),
             "F1 of each genus, averaged so that rare genera count as much as common ones.",
         ),
-        (
-            "Right in first two",
-            f"{scores['top2']:.1%}",
-            "",
-            "The true genus is one of the two most probable.",
-        ),
+        ("Right in first two", f"{scores['top2']:.1%}", "", "The true genus is one of the two most probable."),
         (
             "Calibration error",
             f"{scores['ece_after']:.3f}",
@@ -90,8 +142,8 @@ def _headline(scores: Mapping[str, Any]) -> None:
         ),
     ]
     with st.container(horizontal=True, gap="medium", key="headline"):
-        for label, value, note, explanation in cells:
-            with st.container(width=155, gap="xsmall"):
+        for label, value, note, explanation in cells if answers else cells[1:]:
+            with st.container(width=165, gap="xsmall"):
                 st.metric(label, value, help=explanation)
                 st.caption(note or " ")
     if scores["macro_f1_supported"] is not None:
@@ -102,250 +154,131 @@ def _headline(scores: Mapping[str, Any]) -> None:
         )
 
 
-def _speed(latency: Mapping[str, Any] | None) -> None:
-    if latency:
-        st.caption(
-            f"A photo's answer with the heatmaps of all {latency['layers']} layers takes {latency['median_s']:.2f} s "
-            f"(median of {latency['repeats']}, on {latency['threads']} threads of a processor)."
-        )
-
-
-def _interval(bounds: tuple[float, float], digits: int | None = None) -> str:
+def _interval(bounds: Sequence[float], digits: int | None = None) -> str:
     low, high = bounds
     told = f"{low:.1%} to {high:.1%}" if digits is None else f"{low:.{digits}f} to {high:.{digits}f}"
     return f"95 % interval: {told}"
 
 
-def _genera(scores: Mapping[str, Any]) -> None:
-    st.subheader("Genus by genus", anchor=False)
+def _one_by_one(scores: Mapping[str, Any], answers: Sequence[Answer], known: Names) -> None:
+    layout.section(SECTIONS["names"], anchor="names")
+    title = known.rank.capitalize()
     st.caption(
-        "Precision: of the photos it called this genus, how many are. Recall: of the photos of this genus, how many "
-        "it found. F1 joins the two. A number from a handful of photos says little."
+        f"Told right: of the photos of this {known.rank}, how many a visitor is told. Precision: of the photos whose "
+        f"most probable {known.rank} this is, how many are. Recall: of the photos of it, for how many it is the most "
+        "probable. F1 joins the two. A number from a handful of photos says little."
     )
-    st.dataframe(
-        [
-            {
-                "Genus": row["genus"],
-                "Precision": row["precision"] if row["support"] else None,
-                "Recall": row["recall"] if row["support"] else None,
-                "F1": row["f1"] if row["support"] else None,
-                "Photos": row["support"],
-            }
-            for row in scores["per_genus"]
-        ],
-        hide_index=True,
-        column_config={
-            name: st.column_config.ProgressColumn(format="%.2f", min_value=0, max_value=1)
-            for name in ("Precision", "Recall", "F1")
-        },
-        alt="Precision, recall, F1 and number of photos of each genus",
-    )
-
-
-def _confusion(scores: Mapping[str, Any], split: str) -> None:
-    from mushroom.app import figures
-
-    st.subheader("What it takes for what", anchor=False)
-    st.caption(figures.HOW_TO_READ["confusion_matrix"])
-    st.plotly_chart(
-        figures.confusion_matrix(scores["confusion"]),
-        on_select=_cell_clicked if split == "test" else "ignore",
-        selection_mode="points",
-        key=f"confusion:{split}",
-        config=CONFIG,
-        alt=figures.describe_confusion(scores["confusion"]),
-    )
-    st.markdown(figures.describe_confusion(scores["confusion"]))
-    if cell := st.session_state.pop("cell_clicked", None):
-        url_state.choose("answer", None)
-        layout.go_to("browse", true=cell[0], predicted=cell[1])
-    if split == "test":
-        mistakes = _mistakes(scores)
-        chosen = st.selectbox(
-            "Open the photos of a mistake",
-            list(mistakes),
-            index=None,
-            placeholder="Choose a mistake",
-            format_func=mistakes.__getitem__,
-            width=420,
-        )
-        if chosen:
-            url_state.choose("answer", None)
-            layout.go_to("browse", true=chosen[0], predicted=chosen[1])
-
-
-def _mistakes(scores: Mapping[str, Any]) -> dict[tuple[str, str], str]:
-    """Pairs of true and predicted genus that occur, the most frequent first, with their titles."""
-    genera = [row["genus"] for row in scores["per_genus"]]
-    counts = {
-        (genera[i], genera[j]): count
-        for i, row in enumerate(scores["confusion"])
-        for j, count in enumerate(row)
-        if i != j and count
-    }
-    ranked = sorted(counts, key=lambda pair: (-counts[pair], pair))
-    return {pair: f"{pair[0]} taken for {pair[1]} · {counts[pair]}" for pair in ranked}
-
-
-def _cell_clicked() -> None:
-    for point in st.session_state["confusion:test"]["selection"]["points"]:
-        cell = point.get("customdata")
-        # What a browser sends is a stranger's: only genera pass, and Browse checks them again.
-        values = list(cell.values()) if isinstance(cell, dict) else cell
-        if isinstance(values, list) and len(values) == 2 and all(isinstance(value, str) for value in values):
-            st.session_state["cell_clicked"] = (values[0], values[1])
-
-
-# --- Figures ------------------------------------------------------------------------------------------------
-
-
-def _calibration(scores: Mapping[str, Any], temperature: float) -> None:
-    from mushroom.app import figures
-
-    st.subheader("Is it as right as it is sure?", anchor=False)
-    st.caption(figures.HOW_TO_READ["reliability"])
-    before, after = scores["reliability_before"], scores["reliability_after"]
-    st.plotly_chart(
-        figures.reliability(before, after),
-        key="reliability",
-        config=CONFIG,
-        alt=figures.describe_reliability(before, after),
-    )
-    st.caption(
-        f"Calibrated by temperature scaling (Guo et al. 2017) with a temperature of {temperature:.2f}, fitted on the "
-        "validation photos."
-    )
-
-
-def _unknown(unknown: Mapping[str, Any], split: str) -> None:
-    st.subheader("Does it know what it doesn't know?", anchor=False)
-    measured = unknown["measured"].get(split, {})
-    kinds = {kind: values for kind, values in measured.items() if isinstance(values, Mapping)}
-    if not kinds:
-        st.caption("For this split there are no photos of anything but the nine genera.")
-        return
-    st.caption(
-        "Photos of none of the nine should be answered “none of the nine”. The first number is how often such a "
-        "photo scores higher than a photo of the nine (AUROC: 50 % is chance); the second how many are turned away."
-    )
-    st.dataframe(
-        [
-            {
-                "Photos of": kind.replace("_", " "),
-                "Told apart": values["auroc"],
-                "Turned away": values["rejected"],
-                "Photos": values["count"],
-            }
-            for kind, values in kinds.items()
-        ],
-        hide_index=True,
-        column_config={
-            "Told apart": st.column_config.NumberColumn(format="percent"),
-            "Turned away": st.column_config.NumberColumn(format="percent"),
-        },
-        alt="How well photos of none of the nine genera are recognised as such",
-    )
-    st.caption(
-        f"The price: of photos of the nine genera, {1 - measured['known_passed']:.1%} are turned away too. Whole "
-        "species and kinds of objects were held back for this measurement."
-    )
-
-
-def _training(folder: Path) -> None:
-    from mushroom.app import figures
-
-    st.subheader("How it learned", anchor=False)
-    history = records.history(folder)
-    if not history:
-        st.caption("This network came without a history of epochs. Its model card tells how it was made.")
-        return
-    st.caption(figures.HOW_TO_READ["training_curves"])
-    described = figures.describe_training(history)
-    st.plotly_chart(figures.training_curves(history), key="training_curves", config=CONFIG, alt=described)
-    st.markdown(described)
-
-
-def _photos(photos: Mapping[str, Mapping[str, int]], scores: Mapping[str, Any]) -> None:
-    from mushroom.app import figures
-
-    st.subheader("What it learned from", anchor=False)
-    st.caption(figures.HOW_TO_READ["photos_per_genus"])
-    described = figures.describe_photos(photos)
-    st.plotly_chart(figures.photos_per_genus(photos), key="photos_per_genus", config=CONFIG, alt=described)
-    st.caption(described)
-    if scores["per_source"]:
-        with st.expander("Accuracy by where the photos came from"):
-            st.dataframe(
-                [
-                    {"Source": row["source"], "Accuracy": row["accuracy"], "Photos": row["count"]}
-                    for row in scores["per_source"]
-                ],
-                hide_index=True,
-                column_config={"Accuracy": st.column_config.NumberColumn(format="percent")},
-                alt="Accuracy for each source of photos",
-            )
-
-
-def _faithfulness(measured: Mapping[str, Any] | None) -> None:
-    from mushroom.app import figures
-    from mushroom.explain.faithfulness import CHANGED_BELOW
-    from mushroom.explain.methods import METHODS
-
-    st.subheader("Can the heatmaps be believed?", anchor=False)
-    if not measured:
-        st.caption("Not measured for this network: `python train.py evaluate CHECKPOINT PREPARED --faithfulness` does.")
-        return
-    titles = {key: method.title for key, method in METHODS.items()}
-    rows, chance = measured["rows"], measured["chance"]
-    st.caption(figures.HOW_TO_READ["faithfulness"])
-    described = figures.describe_faithfulness(rows, titles)
-    st.plotly_chart(figures.faithfulness(rows, titles, CHANGED_BELOW), key="faithfulness", config=CONFIG, alt=described)
-    best = measured.get("best")
-    told = f"Most faithful: **{titles[best['method']]}** at **{best['layer']}**. " if best else ""
-    st.markdown(
-        f"{told}Measured on {measured['sample']} test photos: the hottest patches are taken away, or brought back, "
-        "step by step, and the value is how much confidence that moves (insertion minus deletion, Petsiuk et al. "
-        f"2018). Random blobs in place of a heatmap reach {chance['insertion'] - chance['deletion']:.2f}. ✕: the "
-        "heatmap hardly changes when the head's learned numbers are shuffled (Adebayo et al. 2018)."
-    )
-    if left_out := [titles[method] for method in measured.get("left_out", ())]:
-        st.caption(f"Not measured: {', '.join(left_out)}, which would take thousands of passes a photo here.")
-    with st.expander("All numbers"):
-        st.dataframe(
-            [{**row, "method": titles[row["method"]]} for row in rows],
-            hide_index=True,
-            alt="Faithfulness of every method at every layer",
-        )
-
-
-def _published(report: Mapping[str, Any]) -> None:
-    st.subheader("Beside the notebook project", anchor=False)
-    rows = [
-        {
-            "Network": name,
-            "Test accuracy": accuracy,
-            "Photos": "Kaggle, nine genera",
-            "Measured by": "its authors",
-        }
-        for name, accuracy in PUBLISHED
-    ]
-    if test := report["splits"].get("test"):
+    rows = []
+    for row in scores["per_genus"]:
+        counted = verdict.tally([answer for answer in answers if answer.true_genus == row["genus"]])
+        measured = row["support"] > 0
         rows.append(
             {
-                "Network": "this one",
-                "Test accuracy": test["accuracy"],
-                "Photos": f"{test['count']} of our own test split",
-                "Measured by": "train.py evaluate",
+                title: row["genus"],
+                "Told right": counted.share_right if counted.count else None,
+                "Precision": row["precision"] if measured else None,
+                "Recall": row["recall"] if measured else None,
+                "F1": row["f1"] if measured else None,
+                "Photos": row["support"],
             }
         )
     st.dataframe(
         rows,
         hide_index=True,
-        column_config={"Test accuracy": st.column_config.NumberColumn(format="percent")},
-        alt="Published test accuracies of the notebook project beside ours",
+        height="content",
+        column_config={
+            name: st.column_config.ProgressColumn(format="%.2f", min_value=0, max_value=1)
+            for name in ("Told right", "Precision", "Recall", "F1")
+        },
+        alt=f"Share told right, precision, recall, F1 and number of photos of each {known.rank}",
     )
+
+
+# --- The matrix ---------------------------------------------------------------------------------------------
+
+
+def _matrix(answers: Sequence[Answer], known: Names, split: str) -> None:
+    if not answers:
+        return
+    layout.section(SECTIONS["matrix"], anchor="matrix")
+    pressing = " Press a cell to see its photos." if split == "test" else ""
     st.caption(
-        "**On other photos**: the numbers say nothing about which network is better. Ours come from fewer photos, "
-        "very unevenly spread over the genera."
+        "A row is what the photos show, a column what a visitor is told; the last one is “none of these”. Right ones "
+        "are green, wrong ones orange, and the more of a row, the deeper. A row of few photos stays pale." + pressing
     )
-    layout.page_link("browse", label="Browse the test photos", icon=":material/grid_view:")
+    confusion = verdict.confusion(answers, known.names)
+    tables.table(
+        known.names,
+        [*known.names, "none"],
+        tables.confusion_cells(confusion, known.names, pressable=split == "test"),
+        label=f"Photos by true {known.rank} and by what is told",
+        key=f"confusion:{split}",
+        on_press=_remember_cell,
+    )
+    st.markdown(tables.describe_confusion(confusion, known.names))
+    if cell := st.session_state.pop("cell_pressed", None):
+        true, _, told = cell.partition("/")
+        if told == "none":
+            layout.go_to("browse", true=true, answer="unknown")
+        layout.go_to("browse", true=true, predicted=told, answer="right" if true == told else "wrong")
+
+
+def _remember_cell(name: str) -> None:
+    st.session_state["cell_pressed"] = name
+
+
+# --- How sure -----------------------------------------------------------------------------------------------
+
+
+@st.fragment
+def _how_sure(answers: Sequence[Answer]) -> None:
+    if not answers:
+        return
+    layout.section(SECTIONS["sure"], anchor="sure")
+    st.caption(
+        "Move the slider: the surer it must be before it names anything, the fewer photos it names, and wrongly."
+    )
+    asked = st.slider("It must be at least this sure", 0, 99, 50, format="%d %%", key="demanded_percent")
+    left = verdict.demand(answers, asked / 100)
+    unnamed = left.count - left.right - left.wrong
+    shares = "".join(
+        f'<i class="{kind}" style="width:{100 * count / left.count:.2f}%"></i>'
+        for kind, count in (("right", left.right), ("wrong", left.wrong), ("none", unnamed))
+    )
+    error = "none of them" if left.error is None else f"{percent(left.error)} of those wrongly"
+    told = f"{percent(left.coverage)} of the photos are named, {error}."
+    st.html(f'<p class="share" role="img" aria-label="{told}">{shares}</p>')
+    st.markdown(
+        f"**{told}** Of {left.count} photos {left.right} are told right, {left.wrong} wrong, {unnamed} get no name."
+    )
+
+
+# --- Side by side -------------------------------------------------------------------------------------------
+
+
+def _side_by_side(split: str) -> None:
+    layout.section(SECTIONS["models"], anchor="models")
+    rows = [row for name, folder in models.checkpoints().items() if (row := _row(name, folder, split))]
+    if rows:
+        st.table(rows, hide_index=True, alt="The scores of all models at hand")
+        st.caption(f"{SPLIT_TITLES[split]} photos. Models that were tested on other photos can't be compared directly.")
+
+
+def _row(name: str, folder: Path, split: str) -> dict[str, str] | None:
+    report, answers = records.report(folder), records.answers(folder, split)
+    scores = report.get("splits", {}).get(split)
+    if not answers or not scores:
+        return None
+    counted = verdict.tally(answers)
+    latency = report.get("latency")
+    return {
+        "Model": name,
+        "Told right": f"{counted.share_right:.1%}",
+        "Told wrong": f"{counted.wrong / counted.count:.1%}",
+        "Turned away": f"{counted.turned_away / counted.count:.1%}",
+        "Most probable right": f"{scores['accuracy']:.1%}",
+        "Macro-F1": f"{scores['macro_f1']:.2f}",
+        "Calibration error": f"{scores['ece_after']:.3f}",
+        "Seconds a photo": f"{latency['median_s']:.2f}" if latency else "",
+        "Photos": str(counted.count),
+    }

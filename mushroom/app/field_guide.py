@@ -1,0 +1,41 @@
+"""What is known of a genus, told to a visitor: drawing, common name, field marks, look-alikes, sources."""
+
+import streamlit as st
+
+from mushroom.app import field_marks
+from mushroom.genera import about, common_name, common_name_source
+
+
+def visitors_name(name: str) -> str | None:
+    """What people call a genus in the visitor's language, else in English; None where that is not known."""
+    return common_name(name, _language()) or common_name(name, "en")
+
+
+def show(name: str, rank: str = "genus") -> None:
+    """A genus page: everything that is known of the name, and nothing else."""
+    known = about(name, rank)
+    if common := visitors_name(name):
+        st.markdown(f"**{common}**")
+    if known.description:
+        st.markdown(known.description)
+    drawn = field_marks.drawing(name)
+    if not known.field_marks:
+        st.caption(f"Nothing about this {rank} is told here. Read about it: " + " · ".join(known.sources))
+        return
+    left, right = st.columns(2, gap="large")
+    with left:
+        if drawn:
+            st.html(drawn)
+    with right:
+        st.markdown("**What to look for**\n" + "\n".join(f"- {mark}" for mark in known.field_marks))
+        st.markdown(
+            "**Easily taken for it, and the other way round**\n"
+            + "\n".join(f"- {other}" for other in known.look_alikes)
+        )
+    language = _language() if common_name(name, _language()) else "en"
+    sources = [*known.sources, f"[the common name]({common_name_source(name, language)})"]
+    st.caption("Sources: " + " · ".join(sources))
+
+
+def _language() -> str:
+    return st.context.locale or "en"

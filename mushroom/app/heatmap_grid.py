@@ -1,0 +1,100 @@
+"""Heatmaps over a photo, side by side in a grid whose labels are said once, and how alike they are."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+import streamlit as st
+
+from mushroom.app import components, subject, tables
+from mushroom.app.subject import Subject
+
+CELL_PX = 320
+"""Longest side of a picture in the grid."""
+
+STYLE = """
+<style>
+.heatmaps { overflow-x: auto; }
+.heatmaps table { border-collapse: separate; border-spacing: .5rem; margin: 0 -.5rem; }
+.heatmaps th { font-weight: 600; font-size: .85rem; line-height: 1.3; text-align: left; vertical-align: bottom; }
+.heatmaps tbody th { vertical-align: middle; max-width: 7rem; }
+.heatmaps td { vertical-align: top; min-width: 8rem; padding: 0; }
+.heatmaps img { display: block; width: 100%; max-width: 20rem; border-radius: .5rem; }
+.heatmaps small { display: block; font-size: .85rem; line-height: 1.35; color: var(--quiet); padding-top: .25rem; }
+</style>
+"""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One heatmap of a comparison, (h, w) in [0, 1], what it is of, and what stands under it."""
+
+    title: str
+    note: str
+    heatmap: np.ndarray
+
+
+def show_grid(looking_at: Subject, columns: Sequence[str], rows: Mapping[str, Sequence[Cell]]) -> None:
+    """The photo under each heatmap: columns and rows by their titles; a single row needs none."""
+    from mushroom.explain import overlays
+
+    view = subject.shrunk(subject.preview(looking_at).copy(), CELL_PX)
+    colours = st.session_state.get("colours", overlays.DEFAULT_COLOURS)
+    named = any(rows)
+    head = ("<td></td>" if named else "") + "".join(f'<th scope="col">{escape(title)}</th>' for title in columns)
+    body = ""
+    for title, cells in rows.items():
+        body += "<tr>" + (f'<th scope="row">{escape(title)}</th>' if named else "")
+        for cell in cells:
+            picture = overlays.overlay(view, cell.heatmap, overlays.DEFAULT_OPACITY, colours)
+            note = f"<small>{escape(cell.note)}</small>" if cell.note else ""
+            image = f'<img src="{components.data_url(picture)}" alt="Heatmap: {escape(cell.title)}">'
+            body += f"<td>{image}{note}</td>"
+        body += "</tr>"
+    st.html(STYLE)
+    st.html(
+        '<div class="heatmaps" tabindex="0" role="group" aria-label="Heatmaps side by side">'
+        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """A heatmap (h, w) in [0, 1] of one network, layer and method, and the evidence of its hottest place, which is
+    comparable between genera and not positive where nothing speaks for the genus."""
+
+    heatmap: np.ndarray
+    peak: float
+
+
+def common_scale(found: Sequence[Scaled]) -> list[np.ndarray]:
+    """The heatmaps with one scale for all: 1 is the hottest place of all of them."""
+    highest = max((one.peak for one in found), default=0.0)
+    if highest <= 0:
+        return [one.heatmap for one in found]
+    return [one.heatmap * np.float32(max(one.peak, 0.0) / highest) for one in found]
+
+
+def agreement_cells(heatmaps: Mapping[str, np.ndarray]) -> list[list[tables.Cell]]:
+    """How alike each two heatmaps (any sizes, in [0, 1], by title) rank the places: rank correlation, overlap.
+
+    Empty heatmaps and the diagonal have nothing to compare.
+    """
+    from mushroom.explain.similarity import on_grid, overlap, rank_correlation
+
+    grids = {title: on_grid(heatmap) for title, heatmap in heatmaps.items() if heatmap.any()}
+
+    def cell(one: str, other: str) -> tables.Cell:
+        if one == other:
+            return tables.Cell("", one)
+        if one not in grids or other not in grids:
+            return tables.Cell("–", f"{one} and {other}: an empty heatmap, nothing to compare")
+        correlation, shared = rank_correlation(grids[one], grids[other]), overlap(grids[one], grids[other])
+        if not np.isfinite(correlation):
+            return tables.Cell("–", f"{one} and {other}: a heatmap that is the same everywhere ranks nothing")
+        told = f"{one} and {other}: rank correlation {correlation:.2f}, {shared:.0%} of their hottest fifths is shared"
+        kind: tables.Kind = "meant" if correlation >= 0 else "mistake"
+        return tables.Cell(f"{correlation:.2f} ({shared:.0%})", told, abs(correlation), kind)
+
+    return [[cell(one, other) for other in heatmaps] for one in heatmaps]

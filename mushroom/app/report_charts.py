@@ -1,0 +1,168 @@
+"""The report's sections that are mostly a chart or a table: calibration, other things, training, photos, heatmaps."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from mushroom.app import layout, records, tables
+from mushroom.texts import none_of_these
+
+CONFIG = {"displayModeBar": False}
+
+PUBLISHED = (
+    ("ResNet-50, frozen", 0.778),
+    ("ConvNeXt-Base, frozen", 0.921),
+)
+"""Test accuracies that the notebook project published, on the Kaggle nine-genus photos."""
+
+
+def calibration(title: str, scores: Mapping[str, Any], temperature: float) -> None:
+    """How often it is right against how sure it is."""
+    from mushroom.app import figures
+
+    layout.section(title, anchor="calibration")
+    st.caption(figures.HOW_TO_READ["reliability"])
+    before, after = scores["reliability_before"], scores["reliability_after"]
+    described = figures.describe_reliability(before, after)
+    st.plotly_chart(figures.reliability(before, after), key="reliability", config=CONFIG, alt=described)
+    st.caption(
+        f"{described} Calibrated by temperature scaling (Guo et al. 2017) with a temperature of {temperature:.2f}, "
+        "fitted on the validation photos."
+    )
+
+
+def unknown(title: str, unknown: Mapping[str, Any], split: str, names: int) -> None:
+    """How well photos of other things are told from those of the known names."""
+    layout.section(title, anchor="unknown")
+    measured = unknown["measured"].get(split, {})
+    kinds = {kind: values for kind, values in measured.items() if isinstance(values, Mapping)}
+    told = none_of_these(names)
+    if not kinds:
+        st.caption("In this split there are no photos of anything else.")
+        return
+    st.caption(
+        f"Photos of other things should be answered “{told}”. The first number is how often such a photo scores "
+        "higher than one of a known name (AUROC: 50 % is chance); the second how many are turned away."
+    )
+    rows = [
+        {
+            "Photos of": kind.replace("_", " "),
+            "Told apart": f"{values['auroc']:.1%}",
+            "Turned away": "" if values["rejected"] is None else f"{values['rejected']:.1%}",
+            "Photos": str(values["count"]),
+        }
+        for kind, values in kinds.items()
+    ]
+    st.table(rows, hide_index=True, alt=f"How well photos of {told} are recognised as such")
+    if measured.get("known_passed") is not None:
+        st.caption(f"The price: of photos of the known names, {1 - measured['known_passed']:.1%} are turned away too.")
+
+
+def training(title: str, folder: Path) -> None:
+    """The curves of training."""
+    from mushroom.app import figures
+
+    layout.section(title, anchor="learned")
+    history = records.history(folder)
+    if not history:
+        st.caption("This network came without a history of epochs. Its model card tells how it was made.")
+        return
+    st.caption(figures.HOW_TO_READ["training_curves"])
+    described = figures.describe_training(history)
+    st.plotly_chart(figures.training_curves(history), key="training_curves", config=CONFIG, alt=described)
+    st.markdown(described)
+
+
+def photos(title: str, counts: Mapping[str, Mapping[str, int]], scores: Mapping[str, Any]) -> None:
+    """How many photos of what there were, and whose."""
+    from mushroom.app import figures
+
+    layout.section(title, anchor="photos")
+    st.caption(figures.HOW_TO_READ["photos_per_genus"])
+    described = figures.describe_photos(counts)
+    st.plotly_chart(figures.photos_per_genus(counts), key="photos_per_genus", config=CONFIG, alt=described)
+    st.caption(described)
+    if scores["per_source"]:
+        with st.expander("Most probable genus right, by where the photos came from"):
+            st.dataframe(
+                [
+                    {"Source": row["source"], "Right": row["accuracy"], "Photos": row["count"]}
+                    for row in scores["per_source"]
+                ],
+                hide_index=True,
+                column_config={"Right": st.column_config.NumberColumn(format="percent")},
+                alt="Share of photos whose most probable genus is right, for each source of photos",
+            )
+
+
+def faithfulness(title: str, measured: Mapping[str, Any] | None) -> None:
+    """How much the network's answer hangs on the places that the heatmaps call important."""
+    from mushroom.explain.faithfulness import CHANGED_BELOW
+    from mushroom.explain.methods import METHODS
+
+    layout.section(title, anchor="heatmaps")
+    if not measured:
+        st.caption("Not measured for this network: `python train.py evaluate CHECKPOINT PREPARED --faithfulness` does.")
+        return
+    titles = {key: method.title for key, method in METHODS.items()}
+    rows, chance = measured["rows"], measured["chance"]
+    st.caption(
+        "The higher, the more the network's answer hangs on the places that the heatmap calls important; crossed out "
+        "is what looks the same when the learned head is shuffled: it is not about the genus."
+    )
+    layers = list(dict.fromkeys(row["layer"] for row in rows))
+    methods = [method for method in titles if any(row["method"] == method for row in rows)]
+    tables.table(
+        [titles[method] for method in methods],
+        layers,
+        tables.faithfulness_cells(rows, methods, layers, CHANGED_BELOW),
+        label="Faithfulness of each method (row) at each layer (column, early to late)",
+        key="faithfulness",
+    )
+    st.caption(tables.describe_faithfulness(rows, titles))
+    best = measured.get("best")
+    told = f"Most faithful: **{titles[best['method']]}** at **{best['layer']}**. " if best else ""
+    st.markdown(
+        f"{told}Measured on {measured['sample']} test photos: the hottest patches are taken away, or brought back, "
+        "step by step, and the value is how much confidence that moves (insertion minus deletion, Petsiuk et al. "
+        f"2018). Random blobs in place of a heatmap reach {chance['insertion'] - chance['deletion']:.2f}. ✕: the "
+        "heatmap hardly changes when the head's learned numbers are shuffled (Adebayo et al. 2018). Where the rest of "
+        "a photo suffices for the answer, taking the hottest part away moves little, and the value is low however "
+        "rightly the heatmap points."
+    )
+    if left_out := [titles[method] for method in measured.get("left_out", ())]:
+        st.caption(f"Not measured: {', '.join(left_out)}, which would take thousands of passes a photo here.")
+    with st.expander("All numbers"):
+        st.dataframe(
+            [{**row, "method": titles[row["method"]]} for row in rows],
+            hide_index=True,
+            alt="Faithfulness of every method at every layer",
+        )
+
+
+def published(title: str, report: Mapping[str, Any]) -> None:
+    """What the notebook project published, beside this network's accuracy."""
+    layout.section(title, anchor="notebook")
+    rows = [
+        {
+            "Network": name,
+            "Most probable right": f"{accuracy:.1%}",
+            "Photos": "Kaggle, nine genera",
+            "Measured by": "its authors",
+        }
+        for name, accuracy in PUBLISHED
+    ]
+    if test := report["splits"].get("test"):
+        rows.append(
+            {
+                "Network": "this one",
+                "Most probable right": f"{test['accuracy']:.1%}",
+                "Photos": f"{test['count']} of our own test split",
+                "Measured by": "train.py evaluate",
+            }
+        )
+    st.table(rows, hide_index=True, alt="Published test accuracies of the notebook project beside ours")
+    st.caption("On other photos: the numbers say nothing about which network is better.")
+    layout.page_link("browse", "Browse the test photos", ":material/grid_view:")
