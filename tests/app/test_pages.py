@@ -37,7 +37,7 @@ def open_page(name: str, **query: str) -> AppTest:
 
 def texts(app: AppTest) -> str:
     """All that stands on the page in words."""
-    kinds = ("title", "subheader", "markdown", "caption", "info", "warning", "error", "metric")
+    kinds = ("title", "header", "subheader", "markdown", "caption", "info", "warning", "error", "metric")
     found = [str(element.value) for kind in kinds for element in app.get(kind)]
     return "\n".join([*found, *(element.proto.body for element in app.get("html"))])
 
