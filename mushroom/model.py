@@ -1,7 +1,9 @@
 """The network: a backbone that sees, a head that names the genus, and the config that rebuilds both."""
 
+import contextlib
 import importlib
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -116,12 +118,13 @@ class GenusNet(nn.Module):
         return self.head(self.backbone(images))
 
 
-def create_backbone(name: str, *, pretrained: bool = False) -> nn.Module:
+def create_backbone(name: str, input_px: int | None = None, *, pretrained: bool = False) -> nn.Module:
     """Network ``name`` without its classifier: images (batch, 3, h, w) to features (batch, d).
 
-    ``name`` is a shortcut, a timm name, or ``alexnet`` (torchvision's). Pretrained weights come from the
-    registry package where there is one, otherwise from timm's download. Raises CheckpointError with a
-    sentence for an unknown name or weights that can't be had.
+    ``name`` is a shortcut, a timm name, or ``alexnet`` (torchvision's). Many transformers are made for one size of
+    photo: they are made to take any, or where they can't, photos of ``input_px`` squared. Pretrained weights come
+    from the registry package where there is one, otherwise from timm's download, and are interpolated to the grid
+    of patches. Raises CheckpointError with a sentence for an unknown name or weights that can't be had.
     """
     timm_name = SHORTCUTS.get(name, name)
     if timm_name == "alexnet":
@@ -138,7 +141,7 @@ def create_backbone(name: str, *, pretrained: bool = False) -> nn.Module:
         raise CheckpointError(f"There is no backbone named {name!r}: it must be one of timm's model names.")
     in_registry = timm_name.split(".")[0] in REGISTRY_WEIGHTS
     try:
-        backbone = timm.create_model(timm_name, pretrained=pretrained and not in_registry, num_classes=0)
+        backbone = _create_for_size(timm_name, input_px, pretrained and not in_registry)
     except Exception as error:
         if not pretrained:
             raise
@@ -149,6 +152,22 @@ def create_backbone(name: str, *, pretrained: bool = False) -> nn.Module:
     if pretrained and in_registry:
         load_backbone_weights(backbone, registry_state(timm_name))
     return backbone
+
+
+def _create_for_size(timm_name: str, input_px: int | None, pretrained: bool) -> nn.Module:
+    settings = timm.get_pretrained_cfg(timm_name)
+    if settings is not None and settings.fixed_input_size:
+        # Grids that follow the photo, windows that do, or a grid that is fixed once.
+        ways: list[dict[str, Any]] = [{"dynamic_img_size": True}, {"strict_img_size": False}]
+        ways += [{"img_size": input_px}] if input_px else []
+        for way in ways:
+            try:
+                return timm.create_model(timm_name, pretrained=pretrained, num_classes=0, **way)
+            except TypeError as error:
+                # An architecture that does not know the option; anything else is not ours to try again.
+                if next(iter(way)) not in str(error):
+                    raise
+    return timm.create_model(timm_name, pretrained=pretrained, num_classes=0)
 
 
 def _create_alexnet(pretrained: bool) -> nn.Module:
@@ -206,9 +225,15 @@ def registry_state(name: str) -> dict[str, torch.Tensor]:
 def load_backbone_weights(backbone: nn.Module, tensors: Mapping[str, torch.Tensor]) -> list[str]:
     """Put pretrained tensors with timm's names into ``backbone``; returns the names that ``tensors`` lacks.
 
-    The classifier's own tensors are passed over. Raises CheckpointError where a shape differs or nothing fits.
+    The classifier's own tensors are passed over; position embeddings of another grid are interpolated as timm does.
+    Raises CheckpointError where a shape differs or nothing fits.
     """
     own = backbone.state_dict()
+    interpolated = getattr(sys.modules[type(backbone).__module__], "checkpoint_filter_fn", None)
+    if interpolated and any(key in own and value.shape != own[key].shape for key, value in tensors.items()):
+        # Where they are not this backbone's at all, the shapes below tell which.
+        with contextlib.suppress(RuntimeError, AssertionError, KeyError):
+            tensors = interpolated({key: value.float() for key, value in tensors.items()}, backbone)
     fitting = {key: value.float() for key, value in tensors.items() if key in own}
     for key, value in fitting.items():
         if value.shape != own[key].shape:
@@ -255,7 +280,7 @@ def notebook_head_widths(features: int) -> tuple[int, ...]:
 
 def build_model(config: ModelConfig, *, pretrained: bool = False) -> GenusNet:
     """The network that ``config`` describes, randomly initialised unless ``pretrained``."""
-    backbone = create_backbone(config.backbone, pretrained=pretrained)
+    backbone = create_backbone(config.backbone, config.input_px, pretrained=pretrained)
     head = build_head(feature_count(backbone), config.head_widths, config.head_dropouts, config.logit_count)
     return GenusNet(backbone, head)
 

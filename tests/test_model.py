@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
+from timm.layers import resample_abs_pos_embed
 
-from mushroom.checkpoint import read_safetensors, save_checkpoint
+from mushroom.checkpoint import load_checkpoint, read_safetensors, save_checkpoint
 from mushroom.errors import CheckpointError
 from mushroom.model import (
     IMAGENET_MEAN,
@@ -98,8 +100,6 @@ def test_registry_weights_fill_every_tensor_of_the_lite_backbones(number: int) -
 @pytest.mark.photos
 def test_registry_weights_still_see_a_mushroom_on_a_real_photo(mushroom_data: Path) -> None:
     """ImageNet has classes for fungi (991 to 997: coral fungus to bolete); a real Boletus must look like one."""
-    import timm
-
     from mushroom.photos import Preprocessing, read_photo_file, to_tensor
 
     name = "tf_efficientnet_lite2"
@@ -126,3 +126,41 @@ def test_partial_backbone_weights_name_what_they_lack(tmp_path: Path) -> None:
     last = [key for key in state if key.startswith("conv_head")]
     save_file({k: v for k, v in state.items() if k not in last}, tmp_path / "part.safetensors")
     assert load_backbone_weights(backbone, read_safetensors(tmp_path / "part.safetensors")) == last
+
+
+@pytest.mark.parametrize(
+    "name", ["vit_tiny_patch16_224", "deit_tiny_distilled_patch16_224", "swin_tiny_patch4_window7_224", "convit_tiny"]
+)
+def test_a_transformer_that_is_made_for_224_px_is_made_for_the_size_asked_for(name: str) -> None:
+    config = ModelConfig(name="small", backbone=name, input_px=96)
+    model = build_model(config).eval()
+    assert model(torch.zeros(1, 3, 96, 96)).shape == (1, 9)
+
+
+def test_grids_that_follow_the_photo_take_another_size_in_training() -> None:
+    backbone = create_backbone("vit_tiny_patch16_224", 96).eval()
+    assert backbone(torch.zeros(1, 3, 64, 64)).shape == backbone(torch.zeros(1, 3, 96, 96)).shape == (1, 192)
+
+
+def test_a_checkpoint_brings_its_fixed_grid_back(tmp_path: Path) -> None:
+    config = ModelConfig(name="small", backbone="mixer_s32_224", input_px=96)
+    model = build_model(config).eval()
+    save_checkpoint(tmp_path, model, config)
+    image = torch.rand(1, 3, 96, 96)
+    assert load_checkpoint(tmp_path)[0](image).equal(model(image))
+
+
+def test_weights_of_another_grid_are_interpolated_as_timm_does() -> None:
+    name = "vit_tiny_patch16_224"
+    coarse = timm.create_model(name, img_size=160, num_classes=0)
+    backbone = create_backbone(name)
+    assert load_backbone_weights(backbone, coarse.state_dict()) == []
+    expected = resample_abs_pos_embed(coarse.pos_embed, (14, 14), num_prefix_tokens=1)
+    torch.testing.assert_close(backbone.pos_embed, expected)
+
+
+def test_weights_of_a_wider_transformer_are_refused_with_the_tensor() -> None:
+    with pytest.raises(CheckpointError, match=r"tensor .* has shape"):
+        load_backbone_weights(
+            create_backbone("vit_tiny_patch16_224"), timm.create_model("vit_small_patch16_224").state_dict()
+        )

@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-MAX_PREFIX_TOKENS = 8
-"""So many tokens that stand for no place are looked for where a network does not say how many it has."""
+USUAL_PREFIXES = (0, 1, 2)
+"""Numbers of tokens that stand for no place: none, a class token, a distillation token beside it. Looked for where a
+network does not say how many it has, or where they are not there yet."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def _grid_of_tensor(
     # Such a network (Hiera) keeps its patches in an order of its own.
     if len(shape) == 3 and not hasattr(backbone, "reroll"):
         declared = getattr(backbone, "num_prefix_tokens", None) or 0
-        for prefix in (declared, *range(MAX_PREFIX_TOKENS)):
+        for prefix in (declared, *USUAL_PREFIXES):
             height = round(((shape[1] - prefix) * size[0] / size[1]) ** 0.5) if shape[1] > prefix else 0
             width = (shape[1] - prefix) // height if height else 0
             if height * width == shape[1] - prefix and _has_proportions((height, width), size):

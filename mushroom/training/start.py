@@ -93,7 +93,7 @@ def new_network(config: ModelConfig, start: str, seed: int) -> GenusNet:
         source, other = load_checkpoint(path)
         if other.backbone != config.backbone:
             raise TrainingError(f"{path} has the backbone {other.backbone}, not {config.backbone}: name no --backbone.")
-        model.backbone.load_state_dict(source.backbone.state_dict())
+        load_backbone_weights(model.backbone, source.backbone.state_dict())
         return model
     if missing := load_backbone_weights(model.backbone, read_safetensors(path)):
         print(f"{len(missing)} tensors are not in {path.name} and start random.")

@@ -4,33 +4,19 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from fractions import Fraction
 
 import pytest
 import torch
+from networks import FEATURES, GRADIENT, INPUT_PX, Toy, assert_same_maps, genus_net, photos, snapshot, toy
 from torch import Tensor, nn
 
 from mushroom.errors import ExplanationError
 from mushroom.explain.gradcam import LayerHeatmaps, heatmaps, heatmaps_of_every_class
-from mushroom.explain.layers import Layer, default_layer, find_layers, unwrapped
-from mushroom.explain.methods import METHODS, eigen_cam, normalise
-from mushroom.model import GenusNet, build_head, create_backbone
-
-INPUT_PX = 64
-BACKBONE = "test_efficientnet"
-"""timm's networks for tests: whole architectures of a hundred thousand parameters."""
+from mushroom.explain.layers import find_layers, unwrapped
+from mushroom.explain.methods import METHODS
+from mushroom.model import GenusNet
 
 BACKWARD_METHODS = [key for key, method in METHODS.items() if method.needs == "gradient"]
-
-
-def genus_net(name: str = BACKBONE) -> GenusNet:
-    torch.manual_seed(0)
-    backbone = create_backbone(name)
-    return GenusNet(backbone, build_head(backbone.num_features, (16,), (0.3,), 9)).eval()
-
-
-def photos(count: int, seed: int = 0) -> Tensor:
-    return torch.randn(count, 3, INPUT_PX, INPUT_PX, generator=torch.Generator().manual_seed(seed))
 
 
 def layer_names(model: nn.Module) -> list[str]:
@@ -40,243 +26,6 @@ def layer_names(model: nn.Module) -> list[str]:
 @pytest.fixture(scope="module")
 def model() -> GenusNet:
     return genus_net().requires_grad_(False)
-
-
-# --- Layers -------------------------------------------------------------------------------------------------
-
-STAGE_ENDS = {
-    "resnet50": ["act1", "layer1", "layer2", "layer3", "layer4"],
-    "convnext_tiny": ["stages.0", "stages.1", "stages.2", "stages.3"],
-    "tf_efficientnet_lite2": ["blocks.0", "blocks.1", "blocks.2", "blocks.4", "blocks.6"],
-    "tf_efficientnetv2_b0": ["blocks.0", "blocks.1", "blocks.2", "blocks.4", "blocks.5"],
-    "densenet121": [
-        "features.norm0",
-        "features.denseblock1",
-        "features.denseblock2",
-        "features.denseblock3",
-        "features.norm5",
-    ],
-    "inception_v3": ["Conv2d_2b_3x3", "Conv2d_4a_3x3", "Mixed_5d", "Mixed_6e", "Mixed_7c"],
-    "alexnet": ["features.1", "features.4", "features.11"],
-}
-
-BLOCKS_IN_THE_MIDDLE = {
-    "resnet50": ["layer3.0", "layer3.1", "layer3.2", "layer3.3", "layer3.4"],
-    "convnext_tiny": [f"stages.2.blocks.{index}" for index in range(8)],
-    "tf_efficientnet_lite2": [f"blocks.3.{index}" for index in range(4)],
-    "tf_efficientnetv2_b0": [f"blocks.4.{index}" for index in range(4)],
-    "densenet121": ["features.denseblock4"],
-    "inception_v3": ["Mixed_6a", "Mixed_6b", "Mixed_6c", "Mixed_6d"],
-    "alexnet": ["features.7", "features.9"],
-}
-
-
-def meta_layers(name: str, input_px: int) -> tuple[Layer, ...]:
-    with torch.device("meta"):
-        backbone = create_backbone(name)
-    return find_layers(backbone, input_px)
-
-
-@pytest.mark.parametrize("name", STAGE_ENDS)
-def test_stage_ends_and_the_blocks_between_them_are_found(name: str) -> None:
-    layers = meta_layers(name, 224)
-    names = [layer.name for layer in layers]
-    assert [layer.name for layer in layers if layer.stage_end] == STAGE_ENDS[name]
-    between = BLOCKS_IN_THE_MIDDLE[name]
-    start = names.index(between[0])
-    assert names[start : start + len(between)] == between
-    assert len(set(names)) == len(names)
-
-
-@pytest.mark.parametrize("name", STAGE_ENDS)
-def test_layers_go_from_early_to_late_and_from_fine_to_coarse(name: str) -> None:
-    layers = meta_layers(name, 224)
-    assert [layer.stage for layer in layers] == sorted(layer.stage for layer in layers)
-    assert [layer.height for layer in layers] == sorted((layer.height for layer in layers), reverse=True)
-    assert layers[0].label.startswith("early")
-    assert layers[-1].label == "late: whole parts"
-
-
-@pytest.mark.parametrize("name", [*STAGE_ENDS, "resnetv2_50_stem_norm"])
-def test_every_layer_found_gives_a_heatmap_of_the_size_it_promised(name: str) -> None:
-    torch.manual_seed(0)
-    # Inception's and AlexNet's unpadded layers leave nothing of a smaller photo.
-    input_px = {"inception_v3": 107, "alexnet": 64}.get(name, 48)
-    backbone = create_backbone(name).eval()
-    layers = find_layers(backbone, input_px)
-    image = torch.randn(1, 3, input_px, input_px)
-    found = heatmaps(backbone, image, [layer.name for layer in layers], 0)
-    for layer in layers:
-        assert found.maps[layer.name].shape == (1, layer.height, layer.width), layer.name
-
-
-@pytest.mark.parametrize(
-    ("name", "layer"), [("resnet50", "layer4.2.conv3"), ("convnext_base", "stages.3.blocks.2.conv_dw")]
-)
-def test_the_notebooks_networks_start_at_the_notebooks_layer(name: str, layer: str) -> None:
-    layers = meta_layers(name, 224)
-    assert default_layer(layers).name == layer
-    assert [found.name for found in layers if found.last_convolution] == [layer]
-
-
-@pytest.mark.parametrize("name", ["convnext_tiny", "tf_efficientnetv2_b0", "alexnet"])
-def test_other_networks_start_at_the_end_of_the_last_stage(name: str) -> None:
-    assert default_layer(meta_layers(name, 224)).name == STAGE_ENDS[name][-1]
-
-
-def test_layers_of_a_genus_net_are_named_as_its_backbone_names_them(model: GenusNet) -> None:
-    assert find_layers(model, INPUT_PX) == find_layers(model.backbone, INPUT_PX)
-
-
-def test_layers_are_found_for_each_input_size(model: GenusNet) -> None:
-    assert find_layers(model, 128)[0].height == 2 * find_layers(model, 64)[0].height
-    assert find_layers(model, 64) is find_layers(model, 64)
-
-
-def test_layers_are_found_in_inference_mode() -> None:
-    with torch.inference_mode():
-        found = find_layers(genus_net(), INPUT_PX)
-    assert found == find_layers(genus_net(), INPUT_PX)
-
-
-def test_looking_for_layers_leaves_a_network_in_training_as_it_was() -> None:
-    net = genus_net().train()
-    before = snapshot(net)
-    find_layers(net, INPUT_PX)
-    assert snapshot(net) == before
-
-
-def test_a_network_without_feature_maps_says_so() -> None:
-    flat = nn.Sequential(nn.Flatten(), nn.Linear(3 * INPUT_PX**2, 9))
-    with pytest.raises(ExplanationError, match="no two-dimensional feature maps"):
-        find_layers(flat, INPUT_PX)
-
-
-# --- A network whose heatmaps are known by hand -------------------------------------------------------------
-
-FEATURES = torch.tensor([[[2.0, 0.0], [1.0, 0.0]], [[0.0, 4.0], [0.0, 0.0]], [[1.0, 0.0], [1.0, 3.0]]])
-GRADIENT = torch.tensor([[[1.0, 1.0], [3.0, -1.0]], [[4.0, -2.0], [2.0, 4.0]], [[2.0, 1.0], [-7.0, 0.0]]])
-"""Of the first logit by the features; its means over places are 1, 2 and -1."""
-
-
-class Toy(nn.Module):
-    """The photo is its own feature map (through ``see``), and each logit a weighted sum of all its values."""
-
-    def __init__(self, gradients: Tensor) -> None:
-        super().__init__()
-        self.see = nn.Conv2d(3, 3, 1, bias=False)
-        self.activate = nn.ReLU()
-        self.classify = nn.Linear(gradients[0].numel(), len(gradients), bias=False)
-        self.see.weight.data = torch.eye(3)[:, :, None, None]
-        self.classify.weight.data = gradients.flatten(1)
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.classify(self.activate(self.see(images)).flatten(1))
-
-
-def toy(*gradients: Tensor) -> Toy:
-    return Toy(torch.stack(gradients)).eval()
-
-
-def toy_map(method: str, **options: int) -> Tensor:
-    only_channel_one = torch.stack([torch.full((2, 2), mean) for mean in (0.0, 2.0, 0.0)])
-    net = toy(GRADIENT, only_channel_one)
-    return heatmaps(net, FEATURES[None], ["activate"], 0, method, **options).maps["activate"][0]
-
-
-def test_toy_layers_are_the_activations_after_convolutions() -> None:
-    assert [layer.name for layer in find_layers(toy(GRADIENT), 2)] == ["activate"]
-
-
-def test_grad_cam_lends_a_channels_mean_gradient_to_all_its_places() -> None:
-    # 1 * first + 2 * second - 1 * third channel = [[1, 8], [0, -3]]
-    torch.testing.assert_close(toy_map("gradcam"), torch.tensor([[1 / 8, 1], [0, 0]]))
-
-
-def test_hires_cam_gives_credit_only_where_it_is_due() -> None:
-    # [[2 + 2, -8], [3 - 7, 0]]: the place that Grad-CAM finds hottest lowered the score.
-    torch.testing.assert_close(toy_map("hirescam"), torch.tensor([[1.0, 0], [0, 0]]))
-
-
-def test_layer_cam_leaves_out_what_speaks_against() -> None:
-    # [[2 + 2, 0], [3, 0]]
-    torch.testing.assert_close(toy_map("layercam"), torch.tensor([[1, 0], [3 / 4, 0]]))
-
-
-def test_xgrad_cam_weighs_gradients_by_how_active_their_places_are() -> None:
-    # Weights (2 + 3) / 3, -8 / 4 and (2 - 7) / 5 give [[7/3, -8], [2/3, -3]].
-    torch.testing.assert_close(toy_map("xgradcam"), torch.tensor([[1, 0], [2 / 7, 0]]))
-
-
-def test_grad_cam_plus_plus_shares_credit_between_places() -> None:
-    # Sum over places of relu(g) / (2 + S g), where S, the channels' sums, are 3, 4 and 5.
-    first = Fraction(1, 5) + Fraction(1, 5) + Fraction(3, 11)
-    second = Fraction(4, 18) + Fraction(2, 10) + Fraction(4, 18)
-    third = Fraction(2, 12) + Fraction(1, 7)
-    evidence = [[2 * first + third, 4 * second], [first + third, 3 * third]]
-    hottest = max(max(row) for row in evidence)
-    expected = torch.tensor([[float(value / hottest) for value in row] for row in evidence])
-    torch.testing.assert_close(toy_map("gradcam++"), expected)
-
-
-def test_score_cam_weighs_channels_by_what_the_photo_scores_through_them() -> None:
-    # Places contribute [[4, -8], [-4, 0]] to the score; the masks are the channels over 2, 4 and 3.
-    scores = torch.tensor([4 - 0.5 * 4, -8, 4 / 3 - 4 / 3])
-    first, second, third = scores.softmax(0).tolist()
-    evidence = torch.tensor([[2 * first + third, 4 * second], [first + third, 3 * third]])
-    torch.testing.assert_close(toy_map("scorecam"), evidence / evidence.max())
-
-
-def test_eigen_cam_of_channels_that_agree_is_what_they_agree_on() -> None:
-    shared = torch.tensor([[0.5, 2.0], [0.0, 1.0]])
-    features = torch.stack([shared, -2 * shared, 3 * shared])
-    found = heatmaps(toy(GRADIENT), features[None], ["see"], 0, "eigencam")
-    torch.testing.assert_close(found.maps["see"][0], shared / 2)
-
-
-def test_eigen_cam_is_the_same_through_either_gram_matrix() -> None:
-    values = torch.randn(2, 5, 3, 4, generator=torch.Generator().manual_seed(0)).abs()
-    matrix = values.flatten(2).transpose(1, 2).double()
-    first = torch.linalg.svd(matrix, full_matrices=False)
-    # Non-negative features have a first singular vector of one sign.
-    expected = (first.U[..., 0] * first.S[..., :1]).abs().view(2, 3, 4).float()
-    torch.testing.assert_close(eigen_cam(values), expected)
-    few_places = values[:, :, :2, :2]
-    matrix = few_places.flatten(2).transpose(1, 2).double()
-    first = torch.linalg.svd(matrix, full_matrices=False)
-    torch.testing.assert_close(eigen_cam(few_places), (first.U[..., 0] * first.S[..., :1]).abs().view(2, 2, 2).float())
-
-
-def test_the_contrastive_method_leaves_out_what_both_classes_share() -> None:
-    # Without the second channel, the other class's only one: [[2 - 1, 0], [1 - 1, -3]].
-    torch.testing.assert_close(toy_map("contrastive", against=1), torch.tensor([[1.0, 0], [0, 0]]))
-
-
-class ShiftedToy(Toy):
-    """Adds to what ``see`` handed out and cuts it off, in place or on copies."""
-
-    def __init__(self, gradients: Tensor, *, in_place: bool) -> None:
-        super().__init__(gradients)
-        self.in_place = in_place
-
-    def forward(self, images: Tensor) -> Tensor:
-        seen = self.see(images)
-        if self.in_place:
-            seen += 0.5
-            seen.relu_()
-        else:
-            seen = (seen + 0.5).relu()
-        return self.classify(seen.flatten(1))
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_what_comes_next_may_work_in_place(method: str) -> None:
-    gradients = torch.stack([GRADIENT, -GRADIENT])
-    found, expected = (
-        heatmaps(ShiftedToy(gradients, in_place=in_place).eval(), FEATURES[None] - 1, ["see"], 0, method)
-        for in_place in (True, False)
-    )
-    assert_same_maps(found.maps, expected.maps)
 
 
 # --- What comes out -----------------------------------------------------------------------------------------
@@ -409,43 +158,7 @@ def test_a_layer_without_a_say_in_the_answer_has_no_evidence() -> None:
     assert not found.has_evidence["activate"].any()
 
 
-def test_evidence_that_is_not_finite_becomes_zeros() -> None:
-    evidence = torch.ones(4, 2, 2)
-    evidence[0, 0, 0] = torch.nan
-    evidence[1, 1, 1] = torch.inf
-    evidence[2, 0, 1] = -torch.inf
-    maps, has_evidence = normalise(evidence)
-    assert has_evidence.tolist() == [False, False, False, True]
-    assert maps[:3].sum() == 0
-    assert maps[3].eq(1).all()
-
-
-def test_evidence_of_any_size_is_stretched_to_1() -> None:
-    maps, has_evidence = normalise(torch.tensor([[[1e-30, -1.0]], [[1e30, 5e29]]]))
-    assert has_evidence.all()
-    torch.testing.assert_close(maps, torch.tensor([[[1.0, 0.0]], [[1.0, 0.5]]]))
-
-
 # --- A network that nobody can tell was looked at -----------------------------------------------------------
-
-
-def snapshot(net: nn.Module) -> list[tuple[object, ...]]:
-    """All that a heatmap might leave behind, for comparing."""
-    modules = [
-        (
-            name,
-            module.training,
-            *(len(hooks) for hooks in (module._forward_hooks, module._forward_pre_hooks)),
-            *(len(hooks) for hooks in (module._backward_hooks, module._backward_pre_hooks)),
-            sorted(vars(module)),
-        )
-        for name, module in net.named_modules()
-    ]
-    parameters = [
-        (name, value.requires_grad, value.grad is None, value.is_leaf, value._version)
-        for name, value in [*net.named_parameters(), *net.named_buffers()]
-    ]
-    return [*modules, *parameters]
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -698,12 +411,6 @@ def test_a_layer_that_the_network_has_but_does_not_run_is_named() -> None:
     net.unused = nn.ReLU().eval()
     with pytest.raises(ExplanationError, match="layer unused was not reached"):
         heatmaps(net, FEATURES[None], ["see", "unused"])
-
-
-def assert_same_maps(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
-    assert list(found) == list(expected)
-    for name, maps in found.items():
-        torch.testing.assert_close(maps, expected[name], atol=1e-4, rtol=0, msg=lambda text, n=name: f"{n}: {text}")
 
 
 # --- Networks that are wrapped ------------------------------------------------------------------------------
