@@ -18,6 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mushroom import assets
 from mushroom.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ MODEL_VARIABLE = "MUSHROOM_MODEL"
 """Where it is set, ``hf://user/name``: the app shows that model from the Hub before those at hand."""
 
 CHECKPOINTS_VARIABLE = "MUSHROOM_CHECKPOINTS"
-SHIPPED_CHECKPOINTS = Path(__file__).resolve().parent.parent / "assets" / "models"
+SHIPPED_CHECKPOINTS = assets.MODELS
 
 MAX_WEIGHTS_BYTES = 2 * 1024**3
 MAX_CONFIG_BYTES = 1024**2

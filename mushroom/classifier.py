@@ -169,7 +169,11 @@ class Classifier:
 
     def predict_images(self, images: torch.Tensor) -> list[Prediction]:
         """The answer for each of a batch of images as ``to_images`` gives them."""
-        return self.read_logits(self._forward(self.model, images))
+        return self.read_logits(self.image_logits(images))
+
+    def image_logits(self, images: torch.Tensor) -> np.ndarray:
+        """Raw logits, float32 (n, genera + other genera), of a batch of images as ``to_images`` gives them."""
+        return self._forward(self.model, images)
 
     def read_logits(self, logits: np.ndarray) -> list[Prediction]:
         """What logits (n, genera + other genera) say with this checkpoint's temperature and unknown threshold."""
@@ -232,16 +236,27 @@ class Classifier:
         ``against`` names the genus that a contrastive method argues against (the next most probable without).
         ``layers`` is ``"stages"``, ``"all"`` or layer names. Raises ExplanationError naming the valid choices.
         """
+        return self.explain_photos([photo], genus, against, method, layers)[0]
+
+    def explain_photos(
+        self,
+        photos: Sequence[Image.Image],
+        genus: str | None = None,
+        against: str | None = None,
+        method: str = "gradcam",
+        layers: str | Sequence[str] = "stages",
+    ) -> list[Explanation]:
+        """``explain`` of each of a batch of RGB photos, from one forward and one backward pass for all of them."""
         chosen = self.choose_layers(layers)
         found = gradcam.heatmaps(
             self.model,
-            self.to_images([photo]).to(self.device),
+            self.to_images(photos).to(self.device),
             [layer.name for layer in chosen],
-            targets=None if genus is None else [self.class_index(genus)],
+            targets=None if genus is None else [self.class_index(genus)] * len(photos),
             method=method,
-            against=None if against is None else [self.class_index(against)],
+            against=None if against is None else [self.class_index(against)] * len(photos),
         )
-        return self._explanations(found, chosen, method)[0]
+        return self._explanations(found, chosen, method)
 
     def channels(self, photo: Image.Image, genus: str) -> gradcam.Channels:
         """Grad-CAM for ``genus`` at the last stage, taken apart into what it adds up."""

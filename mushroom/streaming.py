@@ -12,21 +12,22 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+import numpy as np
 import torch
 from PIL import Image
 
-from mushroom.classifier import BATCH, Classifier, Prediction
+from mushroom.classifier import Classifier, Prediction
 from mushroom.errors import PhotoError
 from mushroom.photos import MAX_BYTES, is_photo_name, is_system_name, read_photo, read_photo_file, to_tensor
 
 Read = TypeVar("Read")
 
 READERS = os.cpu_count() or 1
-AHEAD = 3 * BATCH
-"""Photos that are read while the network is busy with those before."""
+BATCHES_AHEAD = 3
+"""Batches of photos that are read while the network is busy with the one before."""
 
-WEIGHTS_DIGITS = 12
-"""Of the hash of the weights, enough to tell networks apart."""
+HASH_DIGITS = 12
+"""Of a hash, enough to tell networks apart."""
 
 NAMES_AT_ONCE = 100_000
 """Names of one folder held in memory; a larger folder is gone through again for each such part."""
@@ -143,7 +144,7 @@ def _opened(address: str) -> tuple[Any, str]:
     return fs.FileSystem.from_uri(f"{scheme}://{quote(rest, safe='/@:?=&')}")
 
 
-def read_ahead(files: Iterable[str], read: Callable[[str], Read], ahead: int = AHEAD) -> Iterator[tuple[str, Read]]:
+def read_ahead(files: Iterable[str], read: Callable[[str], Read], ahead: int) -> Iterator[tuple[str, Read]]:
     """Each file in order with what ``read`` makes of it; threads read so many files ahead of whoever takes them."""
     with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as readers:
         waiting: deque[tuple[str, Future[Read]]] = deque()
@@ -166,9 +167,27 @@ def answers(classifier: Classifier, files: Iterable[str]) -> Iterator[tuple[str,
     While the network is busy with one batch, threads read and shrink the photos of the next: what waits for the
     network is float32 (3, input_px, input_px) a photo, however large its file.
     """
-    images = read_ahead(files, lambda file: _read_image(classifier, file))
-    while batch := list(islice(images, BATCH)):
+    for batch in _batches(classifier, files):
         yield from _answered(classifier, batch)
+
+
+def answer_together(classifier: Classifier, files: Iterable[str]) -> tuple[Prediction | None, dict[str, str]]:
+    """One answer for all photos of one mushroom, None where none can be read; and why each other file is no photo.
+
+    See ``Classifier.predict_together``. Only logits are held in memory.
+    """
+    logits, errors = [], {}
+    for batch in _batches(classifier, files):
+        errors |= {file: read for file, read in batch if isinstance(read, str)}
+        if images := [read for _, read in batch if not isinstance(read, str)]:
+            logits.append(classifier.image_logits(torch.stack(images)))
+    return (classifier.read_together(np.concatenate(logits)) if logits else None), errors
+
+
+def _batches(classifier: Classifier, files: Iterable[str]) -> Iterator[list[tuple[str, torch.Tensor | str]]]:
+    images = read_ahead(files, lambda file: _read_image(classifier, file), BATCHES_AHEAD * classifier.batch)
+    while batch := list(islice(images, classifier.batch)):
+        yield batch
 
 
 def answer_line(file: str, answer: Prediction | str, classifier: Classifier) -> dict[str, Any]:
@@ -182,8 +201,16 @@ def answer_line(file: str, answer: Prediction | str, classifier: Classifier) -> 
         "probabilities": answer.probabilities,
         "unknown": answer.unknown,
         "unknown_score": answer.unknown_score,
+        **network_names(classifier),
+    }
+
+
+def network_names(classifier: Classifier) -> dict[str, str]:
+    """Which network answered: its name, its weights, and its checkpoint with temperature and threshold, by hash."""
+    return {
         "model": classifier.config.name,
-        "weights": classifier.weights_sha256[:WEIGHTS_DIGITS],
+        "weights": classifier.weights_sha256[:HASH_DIGITS],
+        "checkpoint": classifier.identity[:HASH_DIGITS],
     }
 
 

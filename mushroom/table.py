@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from mushroom.errors import PredictError
-from mushroom.streaming import WEIGHTS_DIGITS, ListedFile
+from mushroom.streaming import HASH_DIGITS, ListedFile
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "'")
 ABOUT_FILE = ("photo", "bytes", "modified")
 ABOUT_ANSWER = ("genus", "confidence", "unknown", "unknown_score")
-ABOUT_NETWORK = ("model", "weights", "error")
-WEIGHTS = -2
-"""Where in a row the hash of the weights is."""
+ABOUT_NETWORK = ("model", "weights", "checkpoint", "error")
+CHECKPOINT = -2
+"""Where in a row the hash of the checkpoint is."""
 
 BYTE_ORDER_MARK = "\ufeff"
 
@@ -105,11 +105,11 @@ def _stamp(file: ListedFile) -> str:
     return f"{'' if file.size_bytes is None else file.size_bytes} {file.modified or ''}"
 
 
-def take_up(table: Path, genera: Sequence[str], weights_sha256: str, done: DonePhotos) -> bool:
+def take_up(table: Path, genera: Sequence[str], identity: str, done: DonePhotos) -> bool:
     """Put into ``done`` what ``table`` holds, and cut off a last row that was not written to its end.
 
     Returns whether some photos have more rows than one. Raises PredictError where it is another kind of table, or
-    other weights gave its answers.
+    another checkpoint than that of ``identity`` gave its answers.
     """
     whole_bytes = 0
     superseded = False
@@ -121,7 +121,7 @@ def take_up(table: Path, genera: Sequence[str], weights_sha256: str, done: DoneP
                     "leave --resume away."
                 )
         else:
-            if cells[WEIGHTS] not in ("", weights_sha256[:WEIGHTS_DIGITS]):
+            if cells[CHECKPOINT] not in ("", identity[:HASH_DIGITS]):
                 raise PredictError(f"{table} has the answers of another network: name that one with --checkpoint.")
             superseded |= done.add(_file_of(cells), number)
         whole_bytes = end

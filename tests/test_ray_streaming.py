@@ -71,10 +71,10 @@ def cluster() -> Iterator[Any]:
 class NotingAnswerer(ray_streaming.Answerer):
     """Notes on each line which machine it is from, and begins when two machines are there."""
 
-    def __init__(self, checkpoint: str | None) -> None:
+    def __init__(self, checkpoint: str | None, device: str, batch: int) -> None:
         import ray
 
-        super().__init__(checkpoint)
+        super().__init__(checkpoint, device, batch)
         self.machine = ray.get_runtime_context().get_node_id()
         self.meeting_place = Path(os.environ[MEETING_PLACE])
         (self.meeting_place / self.machine).touch()

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,10 +27,11 @@ from mushroom.errors import FAILED, SOME_PHOTOS_FAILED
 from mushroom.genera import GENERA
 from mushroom.model import ModelConfig, build_model
 from mushroom.photos import read_photo_file
-from mushroom.streaming import AHEAD, answers, photo_files
+from mushroom.streaming import BATCHES_AHEAD, answers, photo_files
 from mushroom.table import columns
 
 PHOTOS = 3 * BATCH + 5
+AHEAD = BATCHES_AHEAD * BATCH
 
 
 @pytest.fixture(scope="module")
@@ -393,3 +395,54 @@ def test_a_line_names_the_model_and_its_weights(
     assert mushroom_command(["predict", str(few), "--json", "--checkpoint", str(checkpoint)]) == 0
     line = json.loads(capsys.readouterr().out.splitlines()[0])
     assert (line["model"], line["weights"]) == ("small", Classifier.load(checkpoint).weights_sha256[:12])
+
+
+def test_a_table_of_the_same_weights_with_another_temperature_is_not_gone_on_with(
+    few: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed = tmp_path / "changed"
+    shutil.copytree(checkpoint, changed)
+    config = json.loads((changed / "config.json").read_text())
+    (changed / "config.json").write_text(json.dumps(config | {"temperature": 2.5}))
+    table = tmp_path / "table.csv"
+    assert predict(few, checkpoint, table) == 0
+    assert predict(few, changed, table, "--resume") == FAILED
+    assert "another network" in capsys.readouterr().err
+
+
+# --- Where it runs, and several photos of one mushroom --------------------------------------------------------
+
+
+def test_the_batch_changes_no_answer(few: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = []
+    for batch in ("1", "7"):
+        command = ["predict", str(few), "--json", "--checkpoint", str(checkpoint), "--device", "cpu", "--batch", batch]
+        assert mushroom_command(command) == 0
+        told.append([json.loads(line) for line in capsys.readouterr().out.splitlines()])
+    for one, other in zip(*told, strict=True):
+        assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-5)
+
+
+def test_a_device_that_is_not_there_and_a_batch_of_none_are_told(
+    few: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert mushroom_command(["predict", str(few), "--device", "cuda"]) == FAILED
+    assert "no cuda device" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        mushroom_command(["predict", str(few), "--batch", "0"])
+    assert "1 or more" in capsys.readouterr().err
+
+
+def test_photos_of_one_mushroom_get_one_answer(few: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (few / "bad.jpg").write_bytes(b"no")
+    command = ["predict", str(few), "--together", "--json", "--checkpoint", str(checkpoint), "--batch", "1"]
+    assert mushroom_command(command) == SOME_PHOTOS_FAILED
+    out, told = capsys.readouterr()
+    [line] = [json.loads(line) for line in out.splitlines()]
+    classifier = Classifier.load(checkpoint)
+    expected = classifier.predict_together([read_photo_file(few / name) for name in ("0.jpg", "1.jpg")])
+    assert line["probabilities"] == pytest.approx(expected.probabilities, abs=1e-5)
+    assert [Path(photo).name for photo in line["photos"]] == ["0.jpg", "1.jpg"]
+    assert "bad.jpg: " in told
+    assert mushroom_command([*command, "--csv", "table.csv"]) == FAILED

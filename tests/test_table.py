@@ -19,6 +19,7 @@ LINE = {
     "unknown_score": 0.25,
     "model": "mine",
     "weights": "0123456789ab",
+    "checkpoint": "ba9876543210",
 }
 
 
@@ -31,11 +32,23 @@ def test_a_name_is_no_formula_and_comes_back(name: str) -> None:
 def test_a_row_fits_the_columns_whatever_the_genera_are_called() -> None:
     names = table.columns(GENERA)
     cells = table.row(LINE, ListedFile("=1+1.jpg", 12, "2026-01-02T03:04:05.000000006Z"), GENERA)
-    about_network = ["model", "weights", "error"]
+    about_network = ["model", "weights", "checkpoint", "error"]
     assert names[:3] == ["photo", "bytes", "modified"]
     assert names[3:] == ["genus", "confidence", "unknown", "unknown_score", *map(table.guarded, GENERA), *about_network]
     assert cells[:3] == ["'=1+1.jpg", 12, "2026-01-02T03:04:05.000000006Z"]
-    assert cells[3:] == ["'=Cantharellus", 0.7, False, 0.25, 0.1, 0.7, 0.2, "mine", "0123456789ab", None]
+    assert cells[3:] == [
+        "'=Cantharellus",
+        0.7,
+        False,
+        0.25,
+        0.1,
+        0.7,
+        0.2,
+        "mine",
+        "0123456789ab",
+        "ba9876543210",
+        None,
+    ]
     bad = table.row({"photo": "b.jpg", "error": "No photo."}, ListedFile("b.jpg"), GENERA)
     assert len(bad) == len(names)
     assert bad[-1] == "No photo."

@@ -16,11 +16,11 @@ from PIL import Image
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from mushroom.app import components, layout, prepared_photos, server, url_state
+from mushroom.assets import DRAWINGS
 
 if TYPE_CHECKING:
     pass
 
-DRAWINGS = Path(__file__).resolve().parent.parent.parent / "assets" / "drawings"
 
 VIEW_PX = 640
 """Longest side of a photo as the pages show it."""

@@ -4,11 +4,11 @@ import argparse
 import os
 from pathlib import Path
 
+from mushroom.assets import CHECKOUT, PACKAGE
 from mushroom.checkpoint import CHECKPOINTS_VARIABLE, HUB_PREFIX, MODEL_VARIABLE, WEIGHTS_FILE
 from mushroom.errors import CheckpointError, run_command
 
-PACKAGE = Path(__file__).resolve().parent.parent
-SCRIPTS = (PACKAGE.parent / "app.py", PACKAGE / "app" / "script.py")
+SCRIPTS = (CHECKOUT / "app.py", PACKAGE / "app" / "installed_app.py")
 """The script that Streamlit runs, with its settings in ``.streamlit`` beside it: in the checkout, and installed."""
 
 
@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
 def serve(args: argparse.Namespace) -> int:
     """Serve the app; does not come back. Raises CheckpointError where there is no such checkpoint."""
     os.environ.update(environment(args.checkpoint))
-    script = next(path for path in SCRIPTS if path.exists())
+    script = SCRIPTS[0] if (CHECKOUT / "pyproject.toml").is_file() else SCRIPTS[1]
     options = ["--server.port", str(args.port)] if args.port else []
     from streamlit.web import cli
 

@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,12 @@ import torch
 from PIL import Image
 
 from mushroom.classifier import Classifier, Explanation
-from mushroom.cli.predict import json_line, require_photos, shown, summary
+from mushroom.cli.predict import add_device_arguments, json_line, require_photos, shown, summary
 from mushroom.errors import DONE, SOME_PHOTOS_FAILED, ExplanationError, PhotoError, run_command
 from mushroom.explain import faithfulness, overlays
 from mushroom.explain.methods import METHODS
 from mushroom.explain.regions import hottest_mask
-from mushroom.streaming import WEIGHTS_DIGITS, ListedFile, listed_files, read_ahead, read_file
+from mushroom.streaming import ListedFile, listed_files, network_names, read_ahead, read_file
 from mushroom.texts import SAFETY
 
 EXPLANATION_FILE = "explanation.json"
@@ -33,8 +34,8 @@ SCHEMA_VERSION = 2
 TOP_REGION_PERCENT = 20
 """The top region encloses the hottest fifth of the photo."""
 
-AHEAD = 2 * (os.cpu_count() or 1)
-"""Photos that are read while another is explained."""
+BATCH = 4
+"""Photos explained at a time: every layer's activations and gradients are in memory meanwhile."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--method", help=f"one of {', '.join(METHODS)}; gradcam otherwise")
     parser.add_argument("--layers", nargs="+", default=["stages"], metavar="LAYER", help="stages, all, or layer names")
     parser.add_argument("--faithfulness", action="store_true", help="also measure whether the hot places matter")
+    add_device_arguments(parser, BATCH)
     parser.add_argument("--resume", action="store_true", help="of a folder: leave the photos explained already")
 
 
@@ -63,7 +65,7 @@ def explain(args: argparse.Namespace) -> int:
     require_photos([args.photo])
     if args.out.exists() and not args.resume and (not args.out.is_dir() or any(args.out.iterdir())):
         raise ExplanationError(f"{args.out} is there already: name another folder, or add --resume to go on.")
-    classifier = Classifier.load(args.checkpoint)
+    classifier = Classifier.load(args.checkpoint, device=args.device)
     first = next(listed_files(args.photo))
     return explain_one(args, classifier, first) if first.path == args.photo else explain_folder(args, classifier)
 
@@ -75,7 +77,8 @@ def explain_one(args: argparse.Namespace, classifier: Classifier, file: ListedFi
     photo = read_file(file.path)
     if isinstance(photo, str):
         raise PhotoError(photo)
-    for path in explain_photo(args.out, file, photo, args, classifier):
+    [explanation] = explanations_of([photo], args, classifier)
+    for path in write_explanation(args.out, file, photo, explanation, args, classifier):
         print(path)
     return DONE
 
@@ -92,15 +95,18 @@ def explain_folder(args: argparse.Namespace, classifier: Classifier) -> int:
                 asked[file.path] = file
                 yield file.path
 
-    for path, photo in read_ahead(files(), read_file, AHEAD):
-        file = asked.pop(path)
-        if isinstance(photo, str):
-            failed += 1
-            print(f"{shown(path)}: {photo}", file=sys.stderr)
-            continue
-        explain_photo(folder_of(args, file), file, photo, args, classifier)
-        done += 1
-        print(shown(str(folder_of(args, file))))
+    photos = read_ahead(files(), read_file, 2 * args.batch)
+    while batch := list(islice(photos, args.batch)):
+        for path, photo in batch:
+            if isinstance(photo, str):
+                failed += 1
+                print(f"{shown(path)}: {photo}", file=sys.stderr)
+        read = [(asked.pop(path), photo) for path, photo in batch if not isinstance(photo, str)]
+        explained = explanations_of([photo for _, photo in read], args, classifier)
+        for (file, photo), explanation in zip(read, explained, strict=True):
+            write_explanation(folder_of(args, file), file, photo, explanation, args, classifier)
+            done += 1
+            print(shown(str(folder_of(args, file))))
     print(summary(done, failed, skipped), file=sys.stderr)
     return SOME_PHOTOS_FAILED if failed else DONE
 
@@ -110,11 +116,22 @@ def folder_of(args: argparse.Namespace, file: ListedFile) -> Path:
     return args.out / file.path.removeprefix(args.photo.partition("?")[0]).partition("?")[0].lstrip("/")
 
 
-def explain_photo(
-    out: Path, file: ListedFile, photo: Image.Image, args: argparse.Namespace, classifier: Classifier
+def explanations_of(photos: list[Image.Image], args: argparse.Namespace, classifier: Classifier) -> list[Explanation]:
+    """The explanation of each photo, as it is asked for."""
+    if not photos:
+        return []
+    return classifier.explain_photos(photos, args.genus, args.against, args.method, args.layers)
+
+
+def write_explanation(
+    out: Path,
+    file: ListedFile,
+    photo: Image.Image,
+    explanation: Explanation,
+    args: argparse.Namespace,
+    classifier: Classifier,
 ) -> list[Path]:
-    """Explain one photo into ``out``; the paths of what was written."""
-    explanation = classifier.explain(photo, args.genus, args.against, args.method, args.layers)
+    """Write the explanation of one photo into ``out``; the paths of what was written."""
     numbers = explanation_numbers(file, photo, explanation, classifier) | {"asked": asked_for(args)}
     if args.faithfulness:
         add_faithfulness(numbers, classifier, photo, explanation)
@@ -142,8 +159,7 @@ def about(file: ListedFile, classifier: Classifier) -> dict[str, Any]:
         "photo": file.path,
         "bytes": file.size_bytes,
         "modified": file.modified,
-        "model": classifier.config.name,
-        "weights": classifier.weights_sha256[:WEIGHTS_DIGITS],
+        **network_names(classifier),
     }
 
 

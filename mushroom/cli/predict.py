@@ -14,10 +14,10 @@ from tqdm import tqdm
 
 from mushroom import table
 from mushroom.checkpoint import HUB_PREFIX
-from mushroom.classifier import Classifier
-from mushroom.errors import DONE, SOME_PHOTOS_FAILED, PredictError, run_command
+from mushroom.classifier import BATCH, DEVICES, Classifier
+from mushroom.errors import DONE, SOME_PHOTOS_FAILED, PhotoError, PredictError, run_command
 from mushroom.ray_streaming import answered_lines
-from mushroom.streaming import ListedFile, answer_line, answers, listed_files
+from mushroom.streaming import ListedFile, answer_line, answer_together, answers, listed_files, photo_files
 from mushroom.texts import percent, third_answer
 
 ENGINES = ("local", "ray")
@@ -32,7 +32,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON line a photo")
     parser.add_argument("--csv", type=Path, metavar="OUT", help="write a table, with a progress bar")
     parser.add_argument("--resume", action="store_true", help="go on with the table OUT where it ends")
+    parser.add_argument("--together", action="store_true", help="one answer: all photos show one mushroom")
+    add_device_arguments(parser, BATCH)
     parser.add_argument("--engine", choices=ENGINES, default="local", help="ray: on all machines of a Ray cluster")
+
+
+def add_device_arguments(parser: argparse.ArgumentParser, batch: int) -> None:
+    """Declare where the network runs, and how many photos it takes at a time."""
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="auto: the fastest there is")
+    parser.add_argument("--batch", type=photo_count, default=batch, metavar="N", help=f"photos at a time ({batch})")
+
+
+def photo_count(text: str) -> int:
+    """A number of photos, 1 or more."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of photos: 1 or more")
+    return int(text)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -43,10 +58,12 @@ def run(args: argparse.Namespace) -> int:
 
 def predict(args: argparse.Namespace) -> int:
     """Predict every photo; the exit status. Raises MushroomError where nothing can be done."""
-    require_table(args)
+    require_possible(args)
     require_photos(args.photos)
-    classifier = Classifier.load(args.checkpoint)
-    genera = classifier.config.genera
+    classifier = Classifier.load(args.checkpoint, device=args.device, batch=args.batch)
+    if args.together:
+        return predict_together(args, classifier)
+    genera = classifier.genera
     skipped: Counter[str] = Counter()
     failed = answered = 0
     with ExitStack() as stack:
@@ -55,7 +72,7 @@ def predict(args: argparse.Namespace) -> int:
         rows = None
         if args.csv:
             if args.csv.exists():
-                superseded = table.take_up(args.csv, genera, classifier.weights_sha256, done)
+                superseded = table.take_up(args.csv, genera, classifier.identity, done)
             file = stack.enter_context(args.csv.open("a", newline="", buffering=1, **table.ENCODING))
             rows = csv.writer(file)
             if not file.tell():
@@ -91,6 +108,23 @@ def predict(args: argparse.Namespace) -> int:
     return SOME_PHOTOS_FAILED if failed else DONE
 
 
+def predict_together(args: argparse.Namespace, classifier: Classifier) -> int:
+    """Tell one answer for all photos; the exit status. Raises PhotoError where none can be read."""
+    skipped: Counter[str] = Counter()
+    files = [file for place in args.photos for file in photo_files(place, skipped)]
+    answer, errors = answer_together(classifier, files)
+    for file, error in errors.items():
+        print(f"{shown(file)}: {error}", file=sys.stderr)
+    if answer is None:
+        raise PhotoError("None of these photos can be read.")
+    read = [file for file in files if file not in errors]
+    line = answer_line(f"{len(read)} {'photo' if len(read) == 1 else 'photos'} together", answer, classifier)
+    print(json_line(line | {"photos": read}) if args.json else sentence(line))
+    if skipped:
+        print(skipped_sentence(skipped).strip(), file=sys.stderr)
+    return SOME_PHOTOS_FAILED if errors else DONE
+
+
 def lines_of(classifier: Classifier, args: argparse.Namespace, files: Iterable[str]) -> Iterator[dict[str, Any]]:
     """A line for each file: in order from this machine, as they come from a cluster."""
     if args.engine == "ray":
@@ -98,14 +132,16 @@ def lines_of(classifier: Classifier, args: argparse.Namespace, files: Iterable[s
         if checkpoint and checkpoint.startswith(HUB_PREFIX):
             # The commit that was fetched here, whatever is sent there while the archive is worked through.
             checkpoint = f"{checkpoint.partition('@')[0]}@{classifier.folder.name}"
-        return answered_lines(checkpoint, files)
+        return answered_lines(checkpoint, files, args.device, args.batch)
     return (answer_line(file, answer, classifier) for file, answer in answers(classifier, files))
 
 
-def require_table(args: argparse.Namespace) -> None:
-    """PredictError where the table that was asked for can't be begun or gone on with."""
+def require_possible(args: argparse.Namespace) -> None:
+    """PredictError where options don't go together, or the table can't be begun or gone on with."""
     if args.resume and not args.csv:
         raise PredictError("--resume goes on with a table: add --csv OUT.")
+    if args.together and (args.csv or args.engine == "ray"):
+        raise PredictError("--together gives one answer: leave --csv and --engine ray away.")
     if args.csv and args.csv.exists() and not args.resume:
         raise PredictError(f"{args.csv} is there already: add --resume to go on with it, or name another table.")
 

@@ -168,7 +168,7 @@ def test_a_folder_is_explained_photo_by_photo_and_gone_on_with(
         shutil.copy(photo, folder / name)
     (folder / "bad.jpg").write_bytes(b"no")
     (folder / "notes.txt").write_bytes(b"no")
-    command = ["explain", str(folder), "--out", str(out), "--checkpoint", str(checkpoint)]
+    command = ["explain", str(folder), "--out", str(out), "--checkpoint", str(checkpoint), "--batch", "2"]
     assert main(command) == SOME_PHOTOS_FAILED
     told = capsys.readouterr().err
     assert "bad.jpg: This file is not a photo" in told
