@@ -9,8 +9,15 @@ CPU_INDEX := https://download.pytorch.org/whl/cpu
 
 SPACE := build/space
 
+# Not pinned: torch asks for the ones it was built with, and the CPU-only build for none.
+OF_TORCH := triton cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cccl nvidia-cuda-cupti \
+    nvidia-cuda-nvrtc nvidia-cuda-runtime nvidia-cudnn-cu13 nvidia-cufft nvidia-cufile nvidia-cusolver nvidia-cusparse \
+    nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink nvidia-nvshmem-cu13 nvidia-nvtx
+
+PINNED := --quiet --python-version 3.11 --no-annotate --custom-compile-command 'make requirements' $(addprefix --no-emit-package ,$(OF_TORCH))
+
 .DEFAULT_GOAL := help
-.PHONY: help app test lint bench fuzz soak space clean
+.PHONY: help app test slow types lint requirements bench fuzz soak space clean
 
 help: ## List what can be made
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -29,12 +36,22 @@ app: $(VENV)/app-ready ## Set everything up and open the app
 	$(BIN)/streamlit run app.py
 
 test: $(VENV)/test-ready ## Set everything up and run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
-lint: $(VENV)/test-ready ## Formatter, linter and type checker
+slow: $(VENV)/test-ready ## The tests that take long: every backbone, the notebook's recipe, Ray
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/test-ready ## Formatter, linter and the layers of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	PYTHONPATH=. $(BIN)/lint-imports
+
+types: $(VENV)/test-ready ## Type checker
 	$(BIN)/mypy
+
+requirements: ## Pin the newest versions that fit pyproject.toml, direct and indirect (wants uv)
+	uv pip compile pyproject.toml --upgrade $(PINNED) -o requirements.txt
+	uv pip compile pyproject.toml --extra dev -c requirements.txt $(PINNED) -o requirements-dev.txt
 
 bench: $(VENV)/test-ready ## Print the measured times: training, heatmaps, app
 	$(BIN)/python tests/bench/training.py

@@ -4,7 +4,8 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
 CHECKOUT = PACKAGE.parent
+IN_CHECKOUT = (CHECKOUT / "assets" / "models").is_dir()
 
-ASSETS = CHECKOUT / "assets" if (CHECKOUT / "pyproject.toml").is_file() else PACKAGE / "assets"
+ASSETS = (CHECKOUT if IN_CHECKOUT else PACKAGE) / "assets"
 MODELS = ASSETS / "models"
 DRAWINGS = ASSETS / "drawings"

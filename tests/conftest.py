@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 from painted import PAINTED, paint_photos
 
+# pytest-xdist has a worker for each core: torch's own threads would only get into each other's way.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 

@@ -4,12 +4,12 @@ import argparse
 import os
 from pathlib import Path
 
-from mushroom.assets import CHECKOUT, PACKAGE
+from mushroom.assets import CHECKOUT, IN_CHECKOUT, PACKAGE
 from mushroom.checkpoint import CHECKPOINTS_VARIABLE, HUB_PREFIX, MODEL_VARIABLE, WEIGHTS_FILE
 from mushroom.errors import CheckpointError, run_command
 
-SCRIPTS = (CHECKOUT / "app.py", PACKAGE / "app" / "installed_app.py")
-"""The script that Streamlit runs, with its settings in ``.streamlit`` beside it: in the checkout, and installed."""
+SCRIPT = CHECKOUT / "app.py" if IN_CHECKOUT else PACKAGE / "app" / "installed_app.py"
+"""What Streamlit runs, with its settings in ``.streamlit`` beside it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,11 +28,10 @@ def run(args: argparse.Namespace) -> int:
 def serve(args: argparse.Namespace) -> int:
     """Serve the app; does not come back. Raises CheckpointError where there is no such checkpoint."""
     os.environ.update(environment(args.checkpoint))
-    script = SCRIPTS[0] if (CHECKOUT / "pyproject.toml").is_file() else SCRIPTS[1]
     options = ["--server.port", str(args.port)] if args.port else []
     from streamlit.web import cli
 
-    cli.main(["run", str(script), *options])
+    cli.main(["run", str(SCRIPT), *options])
     return 0
 
 
