@@ -7,17 +7,19 @@ from collections.abc import Sequence
 
 from mushroom.errors import run_command
 
-COMMANDS = ("prepare", "train", "evaluate", "agreement", "publish")
+COMMANDS = ("prepare", "train", "average", "cross-validate", "evaluate", "agreement", "publish")
 """Each is a file of ``mushroom/cli``, whose first line says what it does."""
 
-RESUMED = ("train",)
+RESUMED = {
+    "train": "Go on with the same command and --resume.",
+    "cross-validate": "Go on with the same command.",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     args = parse(arguments)
-    hint = "Go on with the same command and --resume." if args.command in RESUMED else ""
-    return run_command(lambda: args.run(args), when_stopped=hint)
+    return run_command(lambda: args.run(args), when_stopped=RESUMED.get(args.command, ""))
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

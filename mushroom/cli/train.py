@@ -1,16 +1,19 @@
 """Prepared photos become a checkpoint folder."""
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from mushroom.cli.evaluate import print_evaluation
-from mushroom.dataset import load_prepared
-from mushroom.training.data import background_rows, training_photos
+from mushroom.dataset import Prepared, load_prepared
+from mushroom.model import GenusNet
+from mushroom.training.data import TrainingPhotos, background_rows, other_genera, training_photos
 from mushroom.training.pictures import draw_heatmap, draw_views
+from mushroom.training.probe import train_probe
 from mushroom.training.recipes import RECIPES, Recipe, with_epochs, with_setting
 from mushroom.training.start import PRETRAINED, RANDOM, backbone_of, check_sizes, new_config, new_network
-from mushroom.training.state import STATE_FOLDER
+from mushroom.training.state import STATE_FOLDER, claim_folder
 from mushroom.training.trainer import Trainer, TrainingOptions
 
 
@@ -51,25 +54,41 @@ def run(args: argparse.Namespace) -> int:
     prepared = load_prepared(args.prepared)
     prepared.require_trainable()
     recipe = recipe_of(args)
-    manifest = prepared.manifest
-    config = new_config(args.out.name, backbone_of(args.backbone, args.start), args.start, recipe, prepared, args.seed)
     background = background_rows(prepared, recipe)
-    training = training_photos(prepared, manifest[manifest.split == "train"], background, config.other_genera)
+    others = other_genera(prepared, background)
+    manifest = prepared.manifest
+    training = training_photos(prepared, manifest[manifest.split == "train"], background, others)
     validation = training_photos(prepared, manifest[manifest.split == "validation"])
+    train_network(args, prepared, recipe, training, validation, others, args.out, args.resume)
+    draw_views(training, recipe, args.out / STATE_FOLDER, args.seed)
+    return print_evaluation(args.out, prepared, "validation")
+
+
+def train_network(
+    args: argparse.Namespace,
+    prepared: Prepared,
+    recipe: Recipe,
+    training: TrainingPhotos,
+    validation: TrainingPhotos,
+    others: Sequence[str],
+    out: Path,
+    resume: bool,
+) -> None:
+    """Train by ``recipe`` into the checkpoint folder ``out``."""
+    claim_folder(out)
+    backbone = backbone_of(args.backbone, args.start)
+    config = new_config(out.name, backbone, args.start, recipe, prepared, others, args.seed)
     model = new_network(config, args.start, args.seed)
     check_sizes(model, config, recipe)
-    state = args.out / STATE_FOLDER
-    options = TrainingOptions(
-        args.out,
-        seed=args.seed,
-        workers=args.workers,
-        mixed_precision=args.mixed_precision,
-        resume=args.resume,
-        after_epoch=lambda network, epoch: draw_heatmap(network, config, validation.paths[0], state, epoch),
-    )
-    Trainer(model, config, recipe, training, validation, options).run()
-    draw_views(training, recipe, state, args.seed)
-    return print_evaluation(args.out, prepared, "validation")
+
+    def after_epoch(network: GenusNet, epoch: int) -> None:
+        draw_heatmap(network, config, validation.paths[0], out / STATE_FOLDER, epoch)
+
+    options = TrainingOptions(out, args.seed, args.workers, args.mixed_precision, resume, after_epoch)
+    if recipe.phases:
+        Trainer(model, config, recipe, training, validation, options).run()
+    else:
+        train_probe(model, config, recipe, training, validation, options)
 
 
 def recipe_of(args: argparse.Namespace) -> Recipe:

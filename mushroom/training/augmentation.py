@@ -107,7 +107,9 @@ def recoloured(picture: Picture, random: np.random.Generator) -> Picture:
 def recompressed(picture: Picture, quality: int) -> Picture:
     """The picture after JPEG compression."""
     _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert decoded is not None
+    return np.ascontiguousarray(decoded[..., ::-1])
 
 
 def erased(picture: Picture, random: np.random.Generator) -> Picture:

@@ -1,239 +1,212 @@
-"""What a way of training is worth on photos from elsewhere: each source left out in turn, and all of it written down.
+"""What a way of training is worth on photos from elsewhere: sources left out in turn.
 
-Photos of the same source resemble each other in more than their mushrooms, so a split that shares its sources says
-little about a stranger's phone. A trial trains on all sources but one and measures on that one. It sees the train
-and validation splits only: whatever is chosen by trials has not seen the test split.
+Photos of one source resemble each other in more than their mushrooms, so a split that shares its sources says little
+about a stranger's phone. Each fold trains without some sources and is measured on them. Only the train and validation
+splits are seen: what is chosen so has not seen the test split.
 """
 
-import itertools
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import StratifiedGroupKFold
 
+from mushroom.calibration import probabilities, unknown_score
 from mushroom.checkpoint import write_text
 from mushroom.dataset import Prepared
 from mushroom.errors import DatasetError
-from mushroom.evaluation.metrics import SUPPORTED_PHOTOS, accuracy_difference, bootstrap_interval, macro_f1
-from mushroom.genera import GENERA
+from mushroom.evaluation.metrics import bootstrap_interval
 
 SOURCE_PHOTOS = 100
-"""A source with fewer photos is left out together with all others like it."""
+"""A source with fewer photos of the genera is left out together with all others like it."""
 
 SMALL_SOURCES = "all smaller sources"
-NONE_LEFT_OUT = "none"
+TURNED_AWAY = 0.10
+"""Share of known photos that may be turned away where the others that are caught are counted."""
 
-RECORD_FILE = "trials.jsonl"
-TABLE_FILE = "TRIALS.md"
+RESULT_FILE = "cross_validation.json"
 
 
 @dataclass(frozen=True)
 class Fold:
-    """Rows of the manifest to learn from, to choose the epoch on, and to measure on. ``left_out`` names the source."""
+    """Rows to learn from, to choose the epoch on, and to measure on. ``name`` says which sources are left out.
 
-    left_out: str
+    ``background`` are rows that are none of the genera, to learn from; ``others`` those to measure on.
+    """
+
+    name: str
     train: pd.DataFrame
     validation: pd.DataFrame
     measured: pd.DataFrame
-
-    @property
-    def learnable(self) -> frozenset[str]:
-        """The genera of which enough photos are left to learn them from."""
-        counts = self.train.genus.value_counts()
-        return frozenset(counts[counts >= SUPPORTED_PHOTOS].index)
+    background: pd.DataFrame | None = None
+    others: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What a trained network answered on a fold: ``labels`` and ``predicted``, class indices (n,)."""
+class FoldAnswers:
+    """What the network of a fold answered.
+
+    For its known photos: genus index (n,), right or not (n,), confidence (n,), unknown score (n,); for the others
+    their unknown score (m,).
+    """
 
     labels: np.ndarray
-    predicted: np.ndarray
+    right: np.ndarray
+    confidence: np.ndarray
+    unknown: np.ndarray
+    unknown_others: np.ndarray
 
 
-def list_folds(prepared: Prepared) -> list[Fold]:
-    """The split itself, measured on validation, then one fold for each source left out.
+@dataclass(frozen=True)
+class Score:
+    """All folds together. ``recall`` by genus; ``sources`` accuracy and count by fold; None without other photos."""
+
+    photos: int
+    accuracy: float
+    accuracy_interval: tuple[float, float]
+    mean_recall: float
+    recall: dict[str, float]
+    sources: dict[str, tuple[float, int]]
+    others: int
+    others_auroc: float | None
+    others_caught: float | None
+    seconds: float
+
+
+def list_folds(prepared: Prepared, count: int | None = None) -> list[Fold]:
+    """One fold for each source left out, small ones together; or ``count`` folds of whole sources.
 
     Near-duplicates of what is measured on are never learned from. Raises DatasetError where no sources are known.
     """
     manifest = prepared.manifest[prepared.manifest.split != "test"]
     if "source" not in manifest or manifest.source.nunique() < 2:
         raise DatasetError("These photos are not known to be from several sources: there is nothing to leave out.")
-    train, validation = (manifest[manifest.split == split] for split in ("train", "validation"))
-    folds = [Fold(NONE_LEFT_OUT, train, validation, validation)]
+    names = _numbered_folds(manifest, count) if count else _folds_by_source(manifest)
+    background = None
+    if prepared.background is not None:
+        background = prepared.background[prepared.background.split != "test"]
+    return [_fold(name, manifest, background, names == name) for name in dict.fromkeys(names)]
+
+
+def _folds_by_source(manifest: pd.DataFrame) -> pd.Series:
     counts = manifest.source.value_counts()
-    named = [str(source) for source in counts[counts >= SOURCE_PHOTOS].index]
-    of = manifest.source.where(manifest.source.isin(named), SMALL_SOURCES)
-    for source in dict.fromkeys([*named, *of]):
-        measured = manifest[of == source]
-        rest = manifest[(of != source) & ~manifest.group.isin(measured.group)]
-        folds.append(Fold(source, rest[rest.split == "train"], rest[rest.split == "validation"], measured))
-    return folds
+    large = counts[counts >= SOURCE_PHOTOS].index
+    return manifest.source.where(manifest.source.isin(large), SMALL_SOURCES)
 
 
-def score(answers: Mapping[str, Answers], folds: Sequence[Fold]) -> dict[str, Any]:
-    """All scores of a trial from its folds' answers: of the split's validation photos, and of the sources left out.
+def _numbered_folds(manifest: pd.DataFrame, count: int) -> pd.Series:
+    """Whole sources in each of ``count`` folds, the genera spread over them as evenly as that allows."""
+    if manifest.source.nunique() < count:
+        raise DatasetError(f"There are {manifest.source.nunique()} sources only: --folds takes at most as many.")
+    names = pd.Series("", index=manifest.index)
+    splitter = StratifiedGroupKFold(count, shuffle=True, random_state=0)
+    for number, (_, rows) in enumerate(splitter.split(manifest, manifest.genus, manifest.source)):
+        names.iloc[rows] = f"fold {number + 1} of {count}"
+    return names
 
-    A photo counts where its genus is learnable from what was left. ``right`` says of each that counts, in the order of
-    the folds, whether it was named right: 0 or 1, as text. ``all_photos`` counts the others too: a genus that only its
-    own source knows can still be learned from photos that come without a source.
-    """
-    own = answers[NONE_LEFT_OUT]
-    supported = np.flatnonzero(np.bincount(own.labels, minlength=len(GENERA)) >= SUPPORTED_PHOTOS).tolist()
-    rows, labels, predicted, learnable = [], [], [], []
-    for fold in folds:
-        if fold.left_out == NONE_LEFT_OUT:
-            continue
-        answered = answers[fold.left_out]
-        counted = np.isin(answered.labels, [GENERA.index(genus) for genus in fold.learnable])
-        right = (answered.labels == answered.predicted)[counted]
-        if len(right):
-            rows.append({"source": fold.left_out, "count": len(right), "accuracy": float(right.mean())})
-        labels.append(answered.labels)
-        predicted.append(answered.predicted)
-        learnable.append(counted)
-    every_truth, every_told, counted = (np.concatenate(each) for each in (labels, predicted, learnable))
-    truth = every_truth[counted]
-    right = truth == every_told[counted]
-    genera = [int(g) for g in np.flatnonzero(np.bincount(truth, minlength=len(GENERA)) >= SUPPORTED_PHOTOS)]
-    return {
-        "validation": {
-            "count": len(own.labels),
-            "accuracy": float((own.labels == own.predicted).mean()),
-            "macro_f1_supported": macro_f1(own.labels, own.predicted, supported),
+
+def _fold(name: str, manifest: pd.DataFrame, background: pd.DataFrame | None, chosen: pd.Series) -> Fold:
+    measured = manifest[chosen]
+    rest = manifest[~chosen & ~manifest.group.isin(measured.group)]
+    train, validation = rest[rest.split == "train"], rest[rest.split == "validation"]
+    if background is None:
+        return Fold(name, train, validation, measured)
+    theirs = background.source.isin(measured.source) & (background.source != "")
+    learned = background[~theirs & (background.split == "train") & ~background.group.isin(background[theirs].group)]
+    return Fold(name, train, validation, measured, learned, background[theirs])
+
+
+def fold_answers(fold: Fold, genera: Sequence[str], known: np.ndarray, others: np.ndarray) -> FoldAnswers:
+    """What logits (n, logits) of a fold's measured photos and (m, logits) of its others say."""
+    labels = np.array([genera.index(genus) for genus in fold.measured.genus])
+    told = probabilities(known[:, : len(genera)], 1.0)
+    return FoldAnswers(
+        labels,
+        told.argmax(1) == labels,
+        told.max(1),
+        unknown_score(known, len(genera)),
+        unknown_score(others, len(genera)) if len(others) else np.zeros(0),
+    )
+
+
+def score(folds: Sequence[Fold], answers: Sequence[FoldAnswers], genera: Sequence[str], seconds: float) -> Score:
+    """Scores over the photos of all folds together."""
+    labels, right, unknown, others = (
+        np.concatenate([getattr(each, name) for each in answers])
+        for name in ("labels", "right", "unknown", "unknown_others")
+    )
+    recall = {genus: float(right[labels == i].mean()) for i, genus in enumerate(genera) if (labels == i).any()}
+    low, high = bootstrap_interval(np.mean, right)
+    threshold = np.quantile(unknown, 1 - TURNED_AWAY)
+    truth = np.r_[np.zeros(len(unknown)), np.ones(len(others))]
+    return Score(
+        photos=len(labels),
+        accuracy=float(right.mean()),
+        accuracy_interval=(low, high),
+        mean_recall=float(np.mean(list(recall.values()))),
+        recall=recall,
+        sources={
+            fold.name: (float(each.right.mean()), len(each.right)) for fold, each in zip(folds, answers, strict=True)
         },
-        "left_out": {
-            "count": len(right),
-            "accuracy": float(right.mean()),
-            "accuracy_interval": bootstrap_interval(np.mean, right),
-            "mean_recall": float(np.mean([right[truth == genus].mean() for genus in genera])),
-            "recall": {GENERA[genus]: float(right[truth == genus].mean()) for genus in genera},
-            "sources": rows,
-            "right": "".join("01"[one] for one in right.astype(int)),
-            "all_photos": {
-                "count": len(every_truth),
-                "accuracy": float((every_truth == every_told).mean()),
-                "macro_f1": macro_f1(every_truth, every_told),
-            },
-        },
-    }
+        others=len(others),
+        others_auroc=float(roc_auc_score(truth, np.r_[unknown, others])) if len(others) else None,
+        others_caught=float((others > threshold).mean()) if len(others) else None,
+        seconds=seconds,
+    )
 
 
-def compare(trial: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[float, list[float]] | None:
-    """How much higher the accuracy of ``trial`` on sources left out is than that of ``other``, with a 95 % interval.
+def cross_validate(
+    folds: Sequence[Fold],
+    genera: Sequence[str],
+    work: Path,
+    answer: Callable[[Fold, Path], tuple[np.ndarray, np.ndarray]],
+) -> Score:
+    """The score of what ``answer`` gives for each fold: logits of its measured photos and of its others.
 
-    The interval is over the same photos of both, drawn anew. None where these were not kept, or differ in number.
+    Each fold's logits are kept in ``work``, so that an interrupted run goes on with the fold it was at.
     """
-    kept = [one["left_out"].get("right", "") for one in (trial, other)]
-    if not kept[0] or len(kept[0]) != len(kept[1]):
-        return None
-    return accuracy_difference(*(np.array(list(text), dtype=int) for text in kept))
-
-
-def run_trial(folds: Sequence[Fold], work: Path, answer: Callable[[Fold, Path], np.ndarray]) -> dict[str, Any]:
-    """Scores of a trial whose ``answer`` gives logits (n, genera) for a fold's measured photos.
-
-    Each fold's logits are kept in ``work``, so that an interrupted trial goes on with the fold it was at.
-    """
-    answers = {}
+    found = []
     seconds = 0.0
     for number, fold in enumerate(folds):
-        folder = work / f"fold-{number}"
-        path = folder / "answers.json"
+        folder = work / f"fold-{number + 1}"
+        path = folder / "answers.npz"
         if not path.exists():
             began = time.perf_counter()
-            logits = answer(fold, folder)
-            kept = {"seconds": time.perf_counter() - began, "predicted": logits.argmax(axis=1).tolist()}
+            known, others = answer(fold, folder)
             folder.mkdir(parents=True, exist_ok=True)
-            write_text(path, json.dumps(kept))
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        seconds += kept["seconds"]
-        labels = np.array([GENERA.index(genus) for genus in fold.measured.genus])
-        answers[fold.left_out] = Answers(labels, np.array(kept["predicted"]))
-    return {"seconds": round(seconds), **score(answers, folds)}
+            partial = path.with_suffix(".partial")
+            with partial.open("wb") as file:
+                np.savez(file, known=known, others=others, seconds=time.perf_counter() - began)
+            partial.replace(path)
+        with np.load(path) as kept:
+            found.append(fold_answers(fold, genera, kept["known"], kept["others"]))
+            seconds += float(kept["seconds"])
+    return score(folds, found, genera, seconds)
 
 
-def record(folder: Path, trial: Mapping[str, Any]) -> None:
-    """Add a trial to the recorded ones in ``folder``, in place of one of the same name, and write the table anew."""
-    folder.mkdir(parents=True, exist_ok=True)
-    trials = [other for other in read_trials(folder) if other["name"] != trial["name"]] + [dict(trial)]
-    write_text(folder / RECORD_FILE, "".join(json.dumps(one) + "\n" for one in trials))
-    write_text(folder / TABLE_FILE, trials_text(trials))
+def write_result(folder: Path, result: Score, what: dict[str, Any]) -> None:
+    """``cross_validation.json``: the score, and ``what`` was tried."""
+    write_text(folder / RESULT_FILE, json.dumps(what | asdict(result), indent=1, allow_nan=False) + "\n")
 
 
-def read_trials(folder: Path) -> list[dict[str, Any]]:
-    """The recorded trials, oldest first; none where none was recorded."""
-    path = folder / RECORD_FILE
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-def trials_text(trials: Sequence[Mapping[str, Any]]) -> str:
-    """``TRIALS.md``: the table of recorded trials, then each one's sources and command."""
-    return "\n".join(_trials_lines(trials)) + "\n"
-
-
-def _trials_lines(trials: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    yield "# What was tried"
-    yield ""
-    yield (
-        "Written by `python train.py trial`, from `trials.jsonl` beside it. Every trial sees the train and validation "
-        "splits only. *Left out*: accuracy on the photos of each source by a network that was trained without that "
-        f"source, all such photos together, with a 95 % interval; genera of which fewer than {SUPPORTED_PHOTOS} "
-        "training photos were left are not counted. *Mean recall*: the same photos, each genus counting alike. "
-        "*All genera*: macro-F1 on all photos of the sources, those of the genera not counted too, where it was kept. "
-        "*Validation*: accuracy on the validation split of a network trained on the train split."
-    )
-    yield ""
-    yield "| trial | what | left out | mean recall | all genera | validation | macro-F1 | minutes |"
-    yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
-    for trial in trials:
-        left, own = trial["left_out"], trial["validation"]
-        low, high = left["accuracy_interval"]
-        every = f"{left['all_photos']['macro_f1']:.3f}" if "all_photos" in left else ""
+def score_lines(result: Score) -> Iterator[str]:
+    """The score for a terminal."""
+    low, high = result.accuracy_interval
+    yield f"{'left out':<40} {'photos':>7} {'right':>7}"
+    for name, (accuracy, count) in result.sources.items():
+        yield f"{name:<40} {count:>7} {accuracy:>7.3f}"
+    yield f"{'all':<40} {result.photos:>7} {result.accuracy:>7.3f}   (95 % interval {low:.3f} to {high:.3f})"
+    yield "recall: " + ", ".join(f"{genus} {value:.3f}" for genus, value in result.recall.items())
+    yield f"mean recall {result.mean_recall:.3f}"
+    if result.others_auroc is not None:
         yield (
-            f"| {trial['name']} | {trial['what']} | {left['accuracy']:.3f} ({low:.3f} to {high:.3f}) "
-            f"| {left['mean_recall']:.3f} | {every} | {own['accuracy']:.3f} | {own['macro_f1_supported']:.3f} "
-            f"| {trial['seconds'] / 60:.0f} |"
+            f"{result.others} others: AUROC {result.others_auroc:.3f}, {result.others_caught:.3f} caught where "
+            f"{TURNED_AWAY:.0%} of the known are turned away"
         )
-    sources = list(dict.fromkeys(row["source"] for trial in trials for row in trial["left_out"]["sources"]))
-    yield ""
-    yield "## Source by source"
-    yield ""
-    yield "| trial | " + " | ".join(sources) + " |"
-    yield "| --- |" + " --- |" * len(sources)
-    for trial in trials:
-        found = {row["source"]: f"{row['accuracy']:.3f} of {row['count']}" for row in trial["left_out"]["sources"]}
-        yield f"| {trial['name']} | " + " | ".join(found.get(source, "") for source in sources) + " |"
-    yield from _comparison_lines(trials)
-    yield ""
-    yield "## Commands"
-    for trial in trials:
-        yield ""
-        yield f"**{trial['name']}**, at commit `{trial['git_commit']}`:"
-        yield f"`{trial['command']}`"
-
-
-def _comparison_lines(trials: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    pairs = [(one, other, compare(one, other)) for one, other in itertools.combinations(trials, 2)]
-    rows = [
-        f"| {one['name']} | {other['name']} | {found[0]:+.3f} | {found[1][0]:+.3f} to {found[1][1]:+.3f} |"
-        for one, other, found in pairs
-        if found
-    ]
-    if not rows:
-        return
-    yield ""
-    yield "## One beside another"
-    yield ""
-    yield "How much more of the sources left out the first names right than the second, over the same photos."
-    yield ""
-    yield "| first | second | difference | 95 % interval |"
-    yield "| --- | --- | --- | --- |"
-    yield from rows
+    yield f"{result.seconds / 60:.0f} minutes"

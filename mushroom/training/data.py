@@ -66,15 +66,16 @@ class TrainingPhotos:
         return (self.labels >= 0) & (self.labels < self.genera)
 
 
-def other_genera(prepared: Prepared, recipe: Recipe) -> tuple[str, ...]:
-    """Other genera that get a logit of their own: named, with enough training photos; in alphabetical order."""
-    background = background_rows(prepared, recipe)
+def other_genera(prepared: Prepared, background: pd.DataFrame | None) -> tuple[str, ...]:
+    """Other genera that get a logit of their own: named, with enough photos; in alphabetical order.
+
+    ``background``: rows to train with. Where no genus has enough photos, all of them share the one logit OTHER.
+    """
     if background is None or background.empty:
         return ()
-    names = other_names(background)
-    counts = names[names != ""].value_counts()
-    named = sorted(str(name) for name in counts[counts >= OTHER_GENUS_PHOTOS].index if name not in prepared.genera)
-    return tuple(named) or (OTHER,)
+    names = background.genus.astype(str)
+    counts = names[~names.isin(["", *prepared.genera])].value_counts()
+    return tuple(sorted(map(str, counts[counts >= OTHER_GENUS_PHOTOS].index))) or (OTHER,)
 
 
 def background_rows(prepared: Prepared, recipe: Recipe) -> pd.DataFrame | None:
@@ -82,11 +83,6 @@ def background_rows(prepared: Prepared, recipe: Recipe) -> pd.DataFrame | None:
     if prepared.background is None or not recipe.background:
         return None
     return prepared.background[prepared.background.split == "train"]
-
-
-def other_names(background: pd.DataFrame) -> pd.Series:
-    """The genus of each background photo, empty where nobody named it."""
-    return background["genus"].astype(str)
 
 
 def training_photos(
@@ -103,7 +99,8 @@ def training_photos(
     numbers = known.index.to_numpy()
     if background is not None and len(background):
         kinds = background.to_dict("records")
-        called = other_names(background).tolist()
+        called = background.genus.astype(str).tolist()
+        index_of = {name: index for name, index in index_of.items() if name not in prepared.genera}
         labels += [index_of.get(name, ANY_OTHER) for name in called]
         names += [f"{row['kind']}/{name}" for row, name in zip(kinds, called, strict=True)]
         rows += kinds
@@ -145,6 +142,14 @@ def other_share(photos: TrainingPhotos, recipe: Recipe) -> float:
 def epoch_length(photos: TrainingPhotos, recipe: Recipe) -> int:
     """Photos drawn in an epoch: as many as there are of the genera, and the others' share on top."""
     return round(int(photos.known.sum()) / (1 - other_share(photos, recipe)))
+
+
+def draw_epoch(photos: TrainingPhotos, recipe: Recipe, seed: int) -> torch.Tensor:
+    """Indices of the photos that an epoch is made of, int (epoch_length,), in the order in which they are seen."""
+    weights = torch.from_numpy(draw_weights(photos, recipe))
+    replacing = recipe.balance > 0 or recipe.source_balance > 0
+    generator = torch.Generator().manual_seed(seed)
+    return torch.multinomial(weights, epoch_length(photos, recipe), replacement=replacing, generator=generator)
 
 
 def logit_adjustment(photos: TrainingPhotos, recipe: Recipe, logits: int) -> torch.Tensor:

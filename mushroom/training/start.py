@@ -1,5 +1,6 @@
 """The network that a run starts from, checked at both sizes before the first epoch."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -23,7 +24,6 @@ from mushroom.model import (
     load_backbone_weights,
     notebook_head_widths,
 )
-from mushroom.training.data import other_genera
 from mushroom.training.provenance import command_line, git_commit, library_versions
 from mushroom.training.recipes import Recipe
 
@@ -43,7 +43,15 @@ def backbone_of(backbone: str | None, start: str) -> str:
     return backbone or DEFAULT_BACKBONE
 
 
-def new_config(name: str, backbone: str, start: str, recipe: Recipe, prepared: Prepared, seed: int) -> ModelConfig:
+def new_config(
+    name: str,
+    backbone: str,
+    start: str,
+    recipe: Recipe,
+    prepared: Prepared,
+    others: Sequence[str],
+    seed: int,
+) -> ModelConfig:
     """The config of the checkpoint that training makes, as far as it is known before."""
     features = feature_count(create_backbone(backbone))
     mean, std = (IMAGENET_MEAN, IMAGENET_STD)
@@ -58,7 +66,7 @@ def new_config(name: str, backbone: str, start: str, recipe: Recipe, prepared: P
         head_widths=notebook_head_widths(features) if recipe.notebook_head else (),
         head_dropouts=NOTEBOOK_HEAD_DROPOUTS if recipe.notebook_head else (LINEAR_HEAD_DROPOUT,),
         genera=prepared.genera,
-        other_genera=other_genera(prepared, recipe),
+        other_genera=tuple(others),
         recipe={**asdict(recipe), "seed": seed},
         provenance=provenance_of(start),
         data_fingerprint=prepared.fingerprint,

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from accelerate import Accelerator
 
 from mushroom.checkpoint import write_text
@@ -19,17 +18,16 @@ from mushroom.training.recipes import Recipe
 STATE_FOLDER = "training"
 STATE_FILE = "state.json"
 
-HISTORY_COLUMNS = (
-    "epoch",
-    "phase",
-    "train_loss",
-    "train_accuracy",
-    "validation_loss",
-    "validation_accuracy",
-    "validation_macro_f1",
-    "learning_rate",
-    "seconds",
-)
+
+def claim_folder(out: Path) -> Path:
+    """Make the checkpoint folder ``out`` with room for the training state; TrainingError where it can't be one."""
+    try:
+        (out / STATE_FOLDER).mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise TrainingError(f"{error.filename} is a file: --out takes a folder.") from error
+    except OSError as error:
+        raise TrainingError(f"{out} can't be written: {error.strerror}.") from error
+    return out
 
 
 def run_identity(config: ModelConfig, recipe: Recipe, training: TrainingPhotos, seed: int) -> dict[str, Any]:
@@ -76,8 +74,3 @@ def load_state(folder: Path, accelerator: Accelerator, epoch: int) -> None:
         raise TrainingError(
             f"The run in {folder.parent} can't be resumed ({type(error).__name__}): train anew into another folder."
         ) from error
-
-
-def write_history(path: Path, rows: list[dict[str, Any]]) -> None:
-    """``history.csv``, a row an epoch, whole or not at all."""
-    write_text(path, pd.DataFrame(rows, columns=HISTORY_COLUMNS).to_csv(index=False))

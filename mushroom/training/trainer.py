@@ -6,56 +6,48 @@ epoch's number: a run that is interrupted and resumed writes the history it woul
 the work over GPUs and machines.
 """
 
-import hashlib
-import json
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import gather_object, set_seed
-from sklearn.metrics import f1_score
-from timm.optim import param_groups_layer_decay
+from accelerate.utils import set_seed
 from timm.utils import ModelEmaV3
 from torch import nn
-from torch.nn import functional
 from torch.optim.lr_scheduler import LambdaLR
 from tqdm import tqdm
 
-from mushroom.checkpoint import HISTORY_FILE, WEIGHTS_FILE, read_safetensors, save_checkpoint, write_safetensors
+from mushroom.checkpoint import HISTORY_FILE, WEIGHTS_FILE, read_safetensors, save_checkpoint
 from mushroom.errors import TrainingError
 from mushroom.model import GenusNet, ModelConfig, freeze_backbone
-from mushroom.photos import Preprocessing
 from mushroom.training.data import (
     AugmentedViews,
     TrainingPhotos,
     batches_ahead,
     class_weights,
-    draw_weights,
+    draw_epoch,
     epoch_length,
     logit_adjustment,
-    plain_image,
 )
+from mushroom.training.features import Features, answers, cached_features, normalised
+from mushroom.training.history import history_row, write_history
+from mushroom.training.optimisation import cosine_factor, genus_loss, make_optimizer
 from mushroom.training.recipes import Phase, Recipe
 from mushroom.training.state import (
+    STATE_FILE,
     STATE_FOLDER,
+    claim_folder,
     load_facts,
     load_state,
     run_identity,
     save_state,
-    write_history,
 )
 
-WARMUP_SHARE = 0.08
 MAX_GRADIENT_NORM = 5.0
-
-SCORED_PHOTOS = 10
-"""A genus with fewer validation photos does not choose the epoch: one photo alone would move the mean by far."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +121,6 @@ class Trainer:
         self.history: list[dict[str, Any]] = []
         self.best: tuple[float, float] = (-math.inf, -math.inf)
         self.best_epoch = 0
-        self.step = 0
 
     def run(self) -> list[dict[str, Any]]:
         """Train; returns the rows of ``history.csv``.
@@ -156,13 +147,10 @@ class Trainer:
 
     def _begin(self) -> int:
         """Make the folder; the last finished epoch where the run is resumed, otherwise 0."""
-        out = self.options.out
-        if out.exists() and not out.is_dir():
-            raise TrainingError(f"{out} is a file: --out takes a folder.")
-        self.state_folder.mkdir(parents=True, exist_ok=True)
+        out = claim_folder(self.options.out)
         facts = load_facts(self.state_folder, self._identity()) if self.options.resume else None
         if facts is None:
-            if not self.options.resume and (self.state_folder / "state.json").exists():
+            if not self.options.resume and (self.state_folder / STATE_FILE).exists():
                 raise TrainingError(
                     f"{out} already holds a training run: add --resume to go on with it, or choose another."
                 )
@@ -184,7 +172,18 @@ class Trainer:
         if done <= stage.begins and self.best_epoch:
             self._load_best()
         frozen = stage.phases[0].frozen
-        features = self._cached_features(accelerator) if frozen else None
+        features = None
+        if frozen:
+            features = cached_features(
+                accelerator,
+                self.model.backbone,
+                self.views,
+                self.recipe.views,
+                self.validation,
+                self.config,
+                self.state_folder,
+                self.options.workers,
+            )
         learning = self._prepare(accelerator, stage, epoch_length(self.training, self.recipe))
         if done > stage.begins:
             load_state(self.state_folder, accelerator, done)
@@ -192,8 +191,8 @@ class Trainer:
             if epoch <= done:
                 continue
             began = time.perf_counter()
-            set_seed(self.options.seed * 100_003 + epoch)
-            batches = self._batches(epoch, features)
+            set_seed(self._epoch_seed(epoch))
+            batches = self._batches(accelerator, epoch, features)
             rate, loss, accuracy = self._train_epoch(learning, phase, epoch, batches)
             validated = self.model if learning.average is None else cast(GenusNet, learning.average.module)
             logits = self._validation_logits(accelerator, validated, features)
@@ -221,26 +220,29 @@ class Trainer:
             accelerator.register_for_checkpointing(average)
         return _Learning(accelerator, module, optimizer, schedule, average)
 
-    def _batches(self, epoch: int, features: "_Features | None") -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def _batches(
+        self, accelerator: Accelerator, epoch: int, features: Features | None
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Batches of an epoch with their photos' indices: features, or views of 8 bits."""
-        indices = self._drawn(epoch)
+        indices = self._own_draw(accelerator, epoch)
         if features is not None:
             view = features.views[(epoch - 1) % len(features.views)]
             return ((view[part], part) for part in indices.split(self.recipe.batch))
-        read = lambda index: self.views.view(index, epoch)  # noqa: E731
+
+        def read(index: int) -> torch.Tensor:
+            return self.views.view(index, epoch)
+
         return batches_ahead(read, indices.tolist(), self.recipe.batch, self.options.workers)
 
-    def _drawn(self, epoch: int) -> torch.Tensor:
+    def _own_draw(self, accelerator: Accelerator, epoch: int) -> torch.Tensor:
         """The photos of an epoch that this process learns from, in whole batches where there is one."""
-        generator = torch.Generator().manual_seed(self.options.seed * 100_003 + epoch)
-        weights = torch.from_numpy(draw_weights(self.training, self.recipe))
-        count = epoch_length(self.training, self.recipe)
-        replacing = self.recipe.balance > 0 or self.recipe.source_balance > 0
-        drawn = torch.multinomial(weights, count, replacement=replacing, generator=generator)
-        accelerator = Accelerator()
+        drawn = draw_epoch(self.training, self.recipe, self._epoch_seed(epoch))
         own = drawn[accelerator.process_index :: accelerator.num_processes]
         # A last batch of one photo has no variance for batch norm to divide by.
         return own[: len(own) // self.recipe.batch * self.recipe.batch] if len(own) > self.recipe.batch else own
+
+    def _epoch_seed(self, epoch: int) -> int:
+        return self.options.seed * 100_003 + epoch
 
     def _train_epoch(
         self,
@@ -302,7 +304,7 @@ class Trainer:
         return logits.detach(), float(loss.detach())
 
     def _validation_logits(
-        self, accelerator: Accelerator, network: GenusNet, features: "_Features | None"
+        self, accelerator: Accelerator, network: GenusNet, features: Features | None
     ) -> torch.Tensor:
         network.eval()
         if features is None:
@@ -320,26 +322,12 @@ class Trainer:
         measured: tuple[float, float, float, float],
     ) -> None:
         rate, loss, accuracy, began = measured
-        labels = self.validation.labels
-        known = logits[:, : self.training.genera]
-        validation_loss = float(functional.cross_entropy(known, torch.from_numpy(labels)))
-        predicted = known.argmax(1).numpy()
-        genera = scored_genera(labels)
-        score = float(f1_score(labels, predicted, labels=genera, average="macro", zero_division=0))
-        row = {
-            "epoch": epoch,
-            "phase": phase.name,
-            "train_loss": round(loss, 5),
-            "train_accuracy": round(accuracy, 5),
-            "validation_loss": round(validation_loss, 5),
-            "validation_accuracy": round(float((predicted == labels).mean()), 5),
-            "validation_macro_f1": round(score, 5),
-            "learning_rate": float(f"{rate:.4g}"),
-            "seconds": round(time.perf_counter() - began, 2),
-        }
+        seconds = time.perf_counter() - began
+        row = history_row(epoch, phase.name, (loss, accuracy), logits, self.validation, rate, seconds)
+        score = (row["validation_macro_f1"], -row["validation_loss"])
         self.history.append(row)
-        if (score, -validation_loss) > self.best:
-            self.best, self.best_epoch = (score, -validation_loss), epoch
+        if score > self.best:
+            self.best, self.best_epoch = score, epoch
             if accelerator.is_main_process:
                 save_checkpoint(self.options.out, validated, self.config, half=self.recipe.half)
         if accelerator.is_main_process:
@@ -370,46 +358,6 @@ class Trainer:
         state = read_safetensors(self.options.out / WEIGHTS_FILE)
         self.model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
 
-    def _cached_features(self, accelerator: Accelerator) -> "_Features":
-        """Features of every view of the training photos and of the plain validation photos.
-
-        They are also kept in the training folder under a name made from all that decides them, for resuming.
-        """
-        key = hashlib.sha256(json.dumps([*map(str, self.training.paths), str(self._identity())]).encode())
-        for name, value in self.model.backbone.state_dict().items():
-            key.update(f"{name} {float(value.float().sum())}".encode())
-        path = self.state_folder / f"features-{key.hexdigest()[:16]}.safetensors"
-        if not path.exists():
-            backbone = self.model.backbone.eval()
-            tensors = {}
-            for view in range(self.recipe.views):
-                read = lambda index, view=view: self.views.view(index, -1 - view)  # noqa: E731
-                title = f"features {view + 1}/{self.recipe.views}"
-                tensors[f"view-{view}"] = self._through(accelerator, backbone, read, title)
-            tensors["validation"] = answers(
-                accelerator, backbone, self.validation, self.config, self.options.workers
-            ).clone()
-            if accelerator.is_main_process:
-                write_safetensors(path, tensors)
-            return _Features([tensors[f"view-{v}"] for v in range(self.recipe.views)], tensors["validation"])
-        stored = read_safetensors(path)
-        return _Features([stored[f"view-{view}"] for view in range(self.recipe.views)], stored["validation"])
-
-    def _through(
-        self, accelerator: Accelerator, network: nn.Module, read: Callable[[int], torch.Tensor], title: str
-    ) -> torch.Tensor:
-        to_images = lambda given: normalised(given, self.config)  # noqa: E731
-        count = len(self.training)
-        return passed(accelerator, network, read, count, title, self.options.workers, to_images).clone()
-
-
-@dataclass(frozen=True)
-class _Features:
-    """What a frozen backbone made of photos: float32 (n, d) for each training view, and for validation."""
-
-    views: Sequence[torch.Tensor]
-    validation: torch.Tensor
-
 
 def stages(recipe: Recipe) -> list[Stage]:
     """The phases of a recipe, those that continue each other together."""
@@ -424,110 +372,9 @@ def stages(recipe: Recipe) -> list[Stage]:
     return found
 
 
-def genus_loss(
-    logits: torch.Tensor,
-    labels: torch.Tensor,
-    genera: int,
-    smoothing: float = 0.0,
-    weights: torch.Tensor | None = None,
-) -> torch.Tensor:
-    """Mean cross-entropy of logits (n, classes) and labels (n,), smoothed over all classes.
-
-    The first ``genera`` classes are genera, the rest others. A photo labelled ANY_OTHER asks for any of the others:
-    its probability is the sum of theirs. ``weights`` (classes,) only where every photo has a label.
-    """
-    if weights is not None:
-        return functional.cross_entropy(logits, labels, weight=weights, label_smoothing=smoothing)
-    log_probabilities = logits.log_softmax(1)
-    told = log_probabilities.gather(1, labels.clamp(min=0)[:, None])[:, 0]
-    if genera < logits.shape[1]:
-        told = torch.where(labels >= 0, told, log_probabilities[:, genera:].logsumexp(1))
-    return -((1 - smoothing) * told + smoothing * log_probabilities.mean(1)).mean()
-
-
 def logit_count(model: GenusNet) -> int:
     """How many logits a network gives."""
     return cast(nn.Linear, model.head[-1]).out_features
-
-
-def normalised(views: torch.Tensor, config: ModelConfig) -> torch.Tensor:
-    """Views of 8 bits (n, 3, h, w) as the network takes them: float32, normalised, channels last in memory."""
-    mean = torch.tensor(config.mean, device=views.device).view(1, 3, 1, 1)
-    std = torch.tensor(config.std, device=views.device).view(1, 3, 1, 1)
-    return ((views.float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
-
-
-def answers(
-    accelerator: Accelerator, network: nn.Module, photos: TrainingPhotos, config: ModelConfig, workers: int = 1
-) -> torch.Tensor:
-    """What ``network`` answers, float32 (n, ...), to photos exactly as the finished network will see them."""
-    preprocessing = Preprocessing(config.input_px, config.mean, config.std)
-    read = lambda index: plain_image(photos.paths[index], preprocessing)  # noqa: E731
-    return passed(accelerator, network.eval(), read, len(photos), "validation", workers)
-
-
-@torch.inference_mode()
-def passed(
-    accelerator: Accelerator,
-    network: nn.Module,
-    read: Callable[[int], torch.Tensor],
-    count: int,
-    title: str,
-    workers: int,
-    to_images: Callable[[torch.Tensor], torch.Tensor] = torch.Tensor.contiguous,
-    batch: int = 32,
-) -> torch.Tensor:
-    """What ``network`` answers to each of ``count`` pictures, in order, on the CPU; processes share the work."""
-    own = list(range(count))[accelerator.process_index :: accelerator.num_processes]
-    bar = tqdm(
-        batches_ahead(read, own, batch, workers),
-        desc=title,
-        unit="batch",
-        total=math.ceil(len(own) / batch),
-        disable=not accelerator.is_main_process,
-        leave=False,
-    )
-    found: list[tuple[int, np.ndarray]] = []
-    for images, indices in bar:
-        with accelerator.autocast():
-            answer = network(to_images(images.to(accelerator.device)))
-        found += zip(indices.tolist(), answer.float().cpu().numpy(), strict=True)
-    gathered = gather_object(found) if accelerator.num_processes > 1 else found
-    return torch.from_numpy(np.stack([answer for _, answer in sorted(gathered, key=lambda pair: pair[0])]))
-
-
-def make_optimizer(model: GenusNet, phase: Phase, recipe: Recipe) -> torch.optim.Optimizer:
-    """Adam over what the phase trains, each group at its peak learning rate.
-
-    Layers of the backbone learn the slower the further they are from the head (Clark et al. 2020, as timm
-    groups them); a backbone that timm can't group learns at one rate.
-    """
-    rate = phase.learning_rate
-    groups: list[dict[str, Any]] = [{"params": list(model.head.parameters()), "lr": rate * phase.head_factor}]
-    if not phase.frozen and hasattr(model.backbone, "group_matcher"):
-        layered = param_groups_layer_decay(
-            model.backbone, weight_decay=phase.weight_decay, layer_decay=phase.layer_decay
-        )
-        groups += [{"lr": rate * group.pop("lr_scale"), **group} for group in layered]
-    elif not phase.frozen:
-        groups.append({"params": list(model.backbone.parameters()), "lr": rate * phase.layer_decay})
-    kind = torch.optim.AdamW if recipe.adam_decoupled else torch.optim.Adam
-    return kind(groups, lr=rate, weight_decay=phase.weight_decay)
-
-
-def cosine_factor(step: int, total: int) -> float:
-    """Share of the peak learning rate at ``step`` of ``total``: a short rise, then half a cosine to zero."""
-    rise = max(1, int(total * WARMUP_SHARE))
-    if step < rise:
-        return (step + 1) / rise
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1, total - rise))))
-
-
-def scored_genera(labels: np.ndarray) -> list[int]:
-    """Class indices with enough validation photos to choose the epoch by; all that occur where none has."""
-    counts = np.bincount(labels)
-    enough = [int(index) for index in np.flatnonzero(counts >= SCORED_PHOTOS)]
-    return enough or [int(index) for index in np.flatnonzero(counts)]
 
 
 def _out_of_memory(recipe: Recipe) -> str:

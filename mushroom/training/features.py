@@ -1,0 +1,139 @@
+"""What a network answers to photos: read ahead, passed in batches, shared between processes, and kept."""
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from torch import nn
+from tqdm import tqdm
+
+from mushroom.checkpoint import read_safetensors, write_safetensors
+from mushroom.model import ModelConfig
+from mushroom.photos import Preprocessing
+from mushroom.training.data import AugmentedViews, TrainingPhotos, batches_ahead, plain_image
+
+BATCH = 32
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a frozen backbone made of photos: float32 (n, d) for each training view, and for validation."""
+
+    views: Sequence[torch.Tensor]
+    validation: torch.Tensor
+
+
+def normalised(views: torch.Tensor, config: ModelConfig) -> torch.Tensor:
+    """Views of 8 bits (n, 3, h, w) as the network takes them: float32, normalised, channels last in memory."""
+    mean = torch.tensor(config.mean, device=views.device).view(1, 3, 1, 1)
+    std = torch.tensor(config.std, device=views.device).view(1, 3, 1, 1)
+    return ((views.float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+def answers(
+    accelerator: Accelerator, network: nn.Module, photos: TrainingPhotos, config: ModelConfig, workers: int = 1
+) -> torch.Tensor:
+    """What ``network`` answers, float32 (n, ...), to photos exactly as the finished network will see them."""
+    preprocessing = Preprocessing(config.input_px, config.mean, config.std)
+
+    def read(index: int) -> torch.Tensor:
+        return plain_image(photos.paths[index], preprocessing)
+
+    return passed(accelerator, network.eval(), read, len(photos), "validation", workers)
+
+
+@torch.inference_mode()
+def passed(
+    accelerator: Accelerator,
+    network: nn.Module,
+    read: Callable[[int], torch.Tensor],
+    count: int,
+    title: str,
+    workers: int,
+    to_images: Callable[[torch.Tensor], torch.Tensor] = torch.Tensor.contiguous,
+    batch: int = BATCH,
+) -> torch.Tensor:
+    """What ``network`` answers to each of ``count`` pictures, in order, on the CPU; processes share the work."""
+    own = list(range(count))[accelerator.process_index :: accelerator.num_processes]
+    bar = tqdm(
+        batches_ahead(read, own, batch, workers),
+        desc=title,
+        unit="batch",
+        total=math.ceil(len(own) / batch),
+        disable=not accelerator.is_main_process,
+        leave=False,
+    )
+    found: list[tuple[int, np.ndarray]] = []
+    for images, indices in bar:
+        with accelerator.autocast():
+            answer = network(to_images(images.to(accelerator.device)))
+        found += zip(indices.tolist(), answer.float().cpu().numpy(), strict=True)
+    gathered = gather_object(found) if accelerator.num_processes > 1 else found
+    return torch.from_numpy(np.stack([answer for _, answer in sorted(gathered, key=lambda pair: pair[0])]))
+
+
+def cached_features(
+    accelerator: Accelerator,
+    backbone: nn.Module,
+    views: AugmentedViews,
+    view_count: int,
+    validation: TrainingPhotos,
+    config: ModelConfig,
+    folder: Path,
+    workers: int,
+) -> Features:
+    """Features of ``view_count`` views of each training photo, and of the plain validation photos.
+
+    They are kept in ``folder`` under a name made from all that decides them, for resuming.
+    """
+    path = folder / f"features-{_features_key(backbone, views, validation, view_count)}.safetensors"
+    if path.exists():
+        stored = read_safetensors(path)
+        return Features([stored[f"view-{view}"] for view in range(view_count)], stored["validation"])
+    backbone.eval()
+    found = []
+    for number in range(view_count):
+        title = f"features {number + 1}/{view_count}"
+        found.append(view_answers(accelerator, backbone, views, -1 - number, config, title, workers))
+    features = Features(found, answers(accelerator, backbone, validation, config, workers))
+    if accelerator.is_main_process:
+        tensors = {f"view-{number}": values for number, values in enumerate(features.views)}
+        write_safetensors(path, tensors | {"validation": features.validation})
+    return features
+
+
+def view_answers(
+    accelerator: Accelerator,
+    network: nn.Module,
+    views: AugmentedViews,
+    round_number: int,
+    config: ModelConfig,
+    title: str,
+    workers: int,
+) -> torch.Tensor:
+    """What ``network`` answers, float32 (n, ...), to one view of each photo."""
+
+    def read(index: int) -> torch.Tensor:
+        return views.view(index, round_number)
+
+    def to_images(given: torch.Tensor) -> torch.Tensor:
+        return normalised(given, config)
+
+    return passed(accelerator, network, read, len(views.photos), title, workers, to_images)
+
+
+def _features_key(backbone: nn.Module, views: AugmentedViews, validation: TrainingPhotos, view_count: int) -> str:
+    """A hash of the photos, the views and the backbone's numbers."""
+    key = hashlib.sha256()
+    for paths in (views.photos.paths, validation.paths):
+        key.update("\n".join(map(str, paths)).encode())
+    key.update(f"{views.augment.__name__} {views.train_px} {views.seed} {view_count}".encode())
+    for name, value in backbone.state_dict().items():
+        key.update(f"{name} {float(value.float().sum())}".encode())
+    return key.hexdigest()[:16]

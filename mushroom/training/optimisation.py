@@ -1,0 +1,61 @@
+"""What moves a network: the loss, the optimizer's groups, and the learning rate's course."""
+
+import math
+from typing import Any
+
+import torch
+from timm.optim import param_groups_layer_decay
+from torch.nn import functional
+
+from mushroom.model import GenusNet
+from mushroom.training.recipes import Phase, Recipe
+
+WARMUP_SHARE = 0.08
+
+
+def genus_loss(
+    logits: torch.Tensor,
+    labels: torch.Tensor,
+    genera: int,
+    smoothing: float = 0.0,
+    weights: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Mean cross-entropy of logits (n, classes) and labels (n,), smoothed over all classes.
+
+    The first ``genera`` classes are genera, the rest others. A photo labelled ANY_OTHER asks for any of the others:
+    its probability is the sum of theirs. ``weights`` (classes,) only where every photo has a label.
+    """
+    if weights is not None:
+        return functional.cross_entropy(logits, labels, weight=weights, label_smoothing=smoothing)
+    log_probabilities = logits.log_softmax(1)
+    told = log_probabilities.gather(1, labels.clamp(min=0)[:, None])[:, 0]
+    if genera < logits.shape[1]:
+        told = torch.where(labels >= 0, told, log_probabilities[:, genera:].logsumexp(1))
+    return -((1 - smoothing) * told + smoothing * log_probabilities.mean(1)).mean()
+
+
+def make_optimizer(model: GenusNet, phase: Phase, recipe: Recipe) -> torch.optim.Optimizer:
+    """Adam over what the phase trains, each group at its peak learning rate.
+
+    Layers of the backbone learn the slower the further they are from the head (Clark et al. 2020, as timm
+    groups them); a backbone that timm can't group learns at one rate.
+    """
+    rate = phase.learning_rate
+    groups: list[dict[str, Any]] = [{"params": list(model.head.parameters()), "lr": rate * phase.head_factor}]
+    if not phase.frozen and hasattr(model.backbone, "group_matcher"):
+        layered = param_groups_layer_decay(
+            model.backbone, weight_decay=phase.weight_decay, layer_decay=phase.layer_decay
+        )
+        groups += [{"lr": rate * group.pop("lr_scale"), **group} for group in layered]
+    elif not phase.frozen:
+        groups.append({"params": list(model.backbone.parameters()), "lr": rate * phase.layer_decay})
+    kind = torch.optim.AdamW if recipe.adam_decoupled else torch.optim.Adam
+    return kind(groups, lr=rate, weight_decay=phase.weight_decay)
+
+
+def cosine_factor(step: int, total: int) -> float:
+    """Share of the peak learning rate at ``step`` of ``total``: a short rise, then half a cosine to zero."""
+    rise = max(1, int(total * WARMUP_SHARE))
+    if step < rise:
+        return (step + 1) / rise
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1, total - rise))))

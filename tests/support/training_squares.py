@@ -1,0 +1,37 @@
+"""Coloured squares as training photos of two genera, another genus and of none."""
+
+from pathlib import Path
+
+import numpy as np
+
+from mushroom.training.data import ANY_OTHER, TrainingPhotos
+
+SQUARES = {"red": (200, 40, 40), "brown": (120, 90, 30), "blue": (40, 60, 200), "unnamed": (30, 170, 60)}
+GENERA = 2
+LABELS = {"red": 0, "brown": 1, "blue": 2, "unnamed": ANY_OTHER}
+"""Two genera, one other genus that has a logit, and photos of nobody knows what else."""
+
+
+def chosen(photos: TrainingPhotos, rows: np.ndarray) -> TrainingPhotos:
+    """Some of ``photos``."""
+    return TrainingPhotos(
+        [photos.paths[row] for row in rows],
+        photos.labels[rows],
+        photos.names[rows],
+        photos.sources[rows],
+        photos.genera,
+        photos.numbers[rows],
+    )
+
+
+def labelled(names: list[str], sources: list[str] | None = None) -> TrainingPhotos:
+    """Photos without files, for what needs no pictures."""
+    count = len(names)
+    return TrainingPhotos(
+        [Path(f"{number}.png") for number in range(count)],
+        np.array([LABELS[name] for name in names], dtype=np.int64),
+        np.array(names, dtype=object),
+        np.array(sources or [""] * count, dtype=object),
+        GENERA,
+        np.arange(count),
+    )

@@ -1,0 +1,85 @@
+"""The loss with photos of any other genus, layer-wise rates, and the cosine."""
+
+import pytest
+import timm
+import torch
+from torch.nn import functional
+
+from mushroom.model import GenusNet, ModelConfig, build_model
+from mushroom.training.data import ANY_OTHER
+from mushroom.training.optimisation import cosine_factor, genus_loss, make_optimizer
+from mushroom.training.recipes import DEFAULT, NOTEBOOK, RECIPES
+
+
+def model_of(backbone: str) -> GenusNet:
+    return build_model(ModelConfig(name="x", backbone=backbone, input_px=64, head_dropouts=(0.1,)))
+
+
+def test_without_others_the_loss_is_the_smoothed_cross_entropy() -> None:
+    torch.manual_seed(0)
+    logits, labels = torch.randn(5, 4), torch.tensor([0, 1, 2, 3, 0])
+    expected = functional.cross_entropy(logits, labels, label_smoothing=0.1)
+    torch.testing.assert_close(genus_loss(logits, labels, 4, 0.1), expected)
+    weights = torch.tensor([1.0, 2.0, 0.5, 1.0])
+    expected = functional.cross_entropy(logits, labels, weight=weights, label_smoothing=0.1)
+    torch.testing.assert_close(genus_loss(logits, labels, 4, 0.1, weights), expected)
+
+
+def test_a_photo_of_any_other_asks_for_the_others_together() -> None:
+    logits = torch.tensor([[1.0, 0.0, 2.0, 3.0]])
+    told = logits.softmax(1)[0]
+    loss = genus_loss(logits, torch.tensor([ANY_OTHER]), genera=2)
+    assert float(loss) == pytest.approx(-float(torch.log(told[2] + told[3])))
+    named = genus_loss(logits, torch.tensor([3]), genera=2)
+    assert float(named) == pytest.approx(-float(torch.log(told[3])))
+
+
+@pytest.mark.parametrize(
+    ("backbone", "early", "late"),
+    [
+        ("mobilenetv3_small_050", "conv_stem.weight", "conv_head.weight"),
+        ("vit_tiny_patch16_224", "patch_embed.proj.weight", "blocks.11.mlp.fc2.weight"),
+        ("swin_tiny_patch4_window7_224", "patch_embed.proj.weight", "layers.3.blocks.1.mlp.fc2.weight"),
+    ],
+)
+def test_early_layers_learn_slower_than_late_ones_and_the_head_fastest(backbone: str, early: str, late: str) -> None:
+    network = timm.create_model(backbone, num_classes=0)
+    model = GenusNet(network, torch.nn.Sequential(torch.nn.Linear(8, 2)))
+    tune = DEFAULT.phases[1]
+    optimizer = make_optimizer(model, tune, DEFAULT)
+    rate = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    assert len(rate) == len(list(model.parameters()))
+    parameters = dict(network.named_parameters())
+    assert rate[id(parameters[early])] < rate[id(parameters[late])] <= tune.learning_rate
+    assert rate[id(model.head[0].weight)] == pytest.approx(tune.learning_rate * tune.head_factor)
+
+
+def test_a_frozen_phase_moves_the_head_alone() -> None:
+    model = model_of("mobilenetv3_small_050")
+    optimizer = make_optimizer(model, NOTEBOOK.phases[0], NOTEBOOK)
+    assert isinstance(optimizer, torch.optim.Adam)
+    moved = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    assert moved == {id(p) for p in model.head.parameters()}
+
+
+def test_cosine_rises_then_falls_to_zero() -> None:
+    factors = [cosine_factor(step, 100) for step in range(101)]
+    peak = factors.index(max(factors))
+    assert 0 < peak < 10
+    assert factors[:peak] == sorted(factors[:peak])
+    assert factors[peak:] == sorted(factors[peak:], reverse=True)
+    assert factors[-1] == pytest.approx(0, abs=1e-6)
+
+
+def test_the_notebooks_recipe_is_the_notebooks() -> None:
+    first, second = NOTEBOOK.phases
+    assert (first.epochs, second.epochs, NOTEBOOK.batch, NOTEBOOK.input_px) == (80, 20, 32, 299)
+    assert first.frozen
+    assert second.frozen
+    assert (first.learning_rate, first.weight_decay) == (1e-3, 1e-5)
+    assert second.continues
+    assert second.class_weighted
+    assert second.label_smoothing == 0.1
+    assert NOTEBOOK.notebook_head
+    assert not NOTEBOOK.background
+    assert set(RECIPES) == {"default", "linear-probe", "notebook"}
