@@ -13,7 +13,7 @@ from mushroom.training.pictures import draw_heatmap, draw_views
 from mushroom.training.probe import train_probe
 from mushroom.training.recipes import RECIPES, Recipe, with_epochs, with_setting
 from mushroom.training.start import PRETRAINED, RANDOM, backbone_of, check_sizes, new_config, new_network
-from mushroom.training.state import STATE_FOLDER, claim_folder
+from mushroom.training.state import STATE_FOLDER
 from mushroom.training.trainer import Trainer, TrainingOptions
 
 
@@ -75,7 +75,6 @@ def train_network(
     resume: bool,
 ) -> None:
     """Train by ``recipe`` into the checkpoint folder ``out``."""
-    claim_folder(out)
     backbone = backbone_of(args.backbone, args.start)
     config = new_config(out.name, backbone, args.start, recipe, prepared, others, args.seed)
     model = new_network(config, args.start, args.seed)

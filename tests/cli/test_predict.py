@@ -68,7 +68,7 @@ def test_train_leaves_a_whole_checkpoint_folder(checkpoint: Path) -> None:
     expected = {"model.safetensors", "config.json", "history.csv", "predictions.csv", "report.json", "README.md"}
     assert expected <= {path.name for path in checkpoint.iterdir()}
     config = json.loads((checkpoint / "config.json").read_text())
-    assert config["genera"] == list(GENERA)
+    assert config["genera"] == list(FEW)
     assert config["unknown_threshold"] is not None
     assert config["provenance"]["command"].startswith("python train.py")
 
