@@ -1,5 +1,7 @@
 """The app: ``streamlit run app.py``."""
 
-from mushroom.app import main
+from streamlit.starlette import App
 
-main.run()
+from mushroom.app.transfer import MIDDLEWARE, SCRIPT
+
+app = App(SCRIPT, middleware=MIDDLEWARE)

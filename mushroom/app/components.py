@@ -50,8 +50,17 @@ class Frame:
 
 _film_strip = st.components.v2.component(
     "mushroom_film_strip",
-    html='<div class="strip" role="radiogroup"></div>',
+    html="""
+<div class="film"><button class="play" type="button"></button><div class="strip" role="radiogroup"></div></div>
+""",
     css="""
+.film { display: flex; align-items: center; gap: .3rem; }
+.film .strip { flex: 1; min-width: 0; }
+.play { all: unset; box-sizing: border-box; flex: 0 0 auto; width: 2.75rem; height: 2.75rem; border-radius: 50%;
+  text-align: center; cursor: pointer; font-size: 1.05rem; color: var(--st-text-color);
+  border: 1px solid var(--st-border-color); }
+.play:hover { background: var(--st-secondary-background-color); }
+.play:focus-visible { outline: 3px solid var(--st-primary-color); }
 .strip { display: flex; gap: .7rem; overflow-x: auto; padding: .35rem .35rem .7rem; scroll-snap-type: x proximity;
   font-family: var(--st-font); color: var(--st-text-color); }
 .strip button { all: unset; box-sizing: border-box; flex: 0 0 auto; width: 7.25rem; cursor: pointer;
@@ -63,7 +72,7 @@ _film_strip = st.components.v2.component(
 .strip img { display: block; width: 100%; height: 6rem; object-fit: cover; border-radius: .35rem; }
 .strip b, .strip span { display: block; line-height: 1.3; }
 .strip b { font-size: .78rem; font-weight: 600; margin-top: .35rem; }
-.strip span { font-size: .74rem; opacity: .75; }
+.strip span { font-size: .74rem; opacity: .9; }
 """,
     js="""
 export default function ({ data, parentElement, setTriggerValue }) {
@@ -76,11 +85,35 @@ export default function ({ data, parentElement, setTriggerValue }) {
     button.setAttribute('role', 'radio')
     strip.append(button)
   }
-  const choose = (index) => {
+  const choose = (index, playing = false) => {
     mark(index)
-    strip.children[index].focus({ preventScroll: true })
+    if (!playing) strip.children[index].focus({ preventScroll: true })
     setTriggerValue('chosen', data.frames[index].name)
   }
+  // The next picture comes when the last one has been answered, and not before a visitor has seen it.
+  const play = parentElement.querySelector('.play')
+  const still = () => {
+    clearTimeout(parentElement.timer)
+    parentElement.at = null
+    play.textContent = '▶'
+    play.setAttribute('aria-label', 'Play through the layers')
+  }
+  const step = () => {
+    const at = parentElement.at
+    if (at === null || at >= data.frames.length) return still()
+    parentElement.at = at + 1
+    parentElement.timer = setTimeout(still, 5000)
+    choose(at, true)
+  }
+  play.onclick = () => {
+    if (parentElement.at != null) return still()
+    parentElement.at = 0
+    play.textContent = '❚❚'
+    play.setAttribute('aria-label', 'Stop')
+    step()
+  }
+  if (parentElement.at == null) still()
+  else { clearTimeout(parentElement.timer); parentElement.timer = setTimeout(step, 900) }
   const mark = (chosen) => data.frames.forEach((_, index) => {
     const button = strip.children[index]
     button.setAttribute('aria-checked', index === chosen)
@@ -105,7 +138,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const chosen = data.frames.findIndex((frame) => frame.name === data.chosen)
   mark(Math.max(0, chosen))
   const button = strip.children[chosen]
-  if (button) strip.scrollTo({ left: button.offsetLeft - strip.offsetLeft - strip.clientWidth / 2 + 60 })
+  const left = button && button.offsetLeft - strip.offsetLeft - strip.clientWidth / 2 + 60
+  if (button) strip.scrollTo({ behavior: parentElement.at == null ? 'auto' : 'smooth', left })
 }
 """,
 )
@@ -138,6 +172,23 @@ class Rectangle:
     top: int
     right: int
     bottom: int
+
+    @property
+    def text(self) -> str:
+        """The four numbers as a link holds them; ``rectangle_from_text`` reads them."""
+        return f"{self.left}-{self.top}-{self.right}-{self.bottom}"
+
+    def box(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom in pixels of a photo of ``size`` (width, height); at least one pixel."""
+        width, height = size
+        left, top = self.left * width // 100, self.top * height // 100
+        return left, top, max(-(-self.right * width // 100), left + 1), max(-(-self.bottom * height // 100), top + 1)
+
+
+def rectangle_from_text(text: str) -> Rectangle | None:
+    """What ``Rectangle.text`` gave, or None: it comes from a link."""
+    numbers = text.split("-")
+    return checked_rectangle([int(number) for number in numbers]) if all(map(str.isdecimal, numbers)) else None
 
 
 _rectangle = st.components.v2.component(

@@ -11,14 +11,20 @@ from mushroom.texts import SAFETY
 # --- Around a page ------------------------------------------------------------------------------------------
 
 
-def begin_page(url_path: str) -> DeltaGenerator:
-    """Everything above a page's own content: style and the safety sentence. Called once a run.
+def begin_page(page: str, titles: Mapping[str, str]) -> DeltaGenerator:
+    """Everything above a page's own content: style, the phone's menu and the safety sentence. Called once a run.
+
+    ``titles`` are the pages of the menu by name.
 
     Returns the place for the notes, which are only complete when the page has run.
     """
     st.session_state["page_before"] = st.session_state.get("page_now")
-    st.session_state["page_now"] = url_path
+    st.session_state["page_now"] = page
     st.html(STYLE)
+    with st.container(horizontal=True, key="phone-menu"):
+        # Streamlit's own menu on a phone is a drawer over the page.
+        for name, title in titles.items():
+            page_link(name, f"**{title}**" if name == page else title)
     st.html(f'<p class="safety" role="note"><b>⚠ Safety</b><span>{SAFETY}</span></p>')
     return st.container()
 
@@ -43,7 +49,7 @@ def remember_pages(pages: Mapping[str, st.Page]) -> None:
     st.session_state["pages"] = dict(pages)
 
 
-def page_link(page: str, label: str, icon: str) -> None:
+def page_link(page: str, label: str, icon: str | None = None) -> None:
     """A link to another page, by its name."""
     st.page_link(st.session_state["pages"][page], label=label, icon=icon)
 
@@ -78,8 +84,9 @@ def show_notes(place: DeltaGenerator) -> None:
     """Show the notes gathered in this run, once, in the ``place`` that ``begin_page`` gave."""
     for sentence in st.session_state.pop("notes", []):
         # Text from a URL is shown as text: no markup of a stranger's.
-        place.info(_escaped(sentence), icon=":material/info:")
+        place.info(escaped(sentence), icon=":material/info:")
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """Text of a stranger's as Markdown that shows it as it is."""
     return "".join(f"\\{letter}" if letter in "\\`*_{}[]<>()#+-!|~$:" else letter for letter in text)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import streamlit as st
 from PIL import Image
 
-from mushroom.app import components, layout, url_state
-from mushroom.app.subject import Subject
+from mushroom.app import components, layout
+from mushroom.app.subject import Subject, show_test_photo
 
 ROW = "lesson_row"
 GUESSES = "lesson_guesses"
@@ -103,9 +103,7 @@ def show_row(subject: Subject) -> None:
 
 def _open(photo: str) -> None:
     """Another photo of the row: it starts with its own genus."""
-    url_state.choose("genus", None)
-    url_state.choose("against", None)
-    url_state.choose("photo", photo)
+    show_test_photo(photo)
 
 
 def hides_answer(subject: Subject) -> bool:

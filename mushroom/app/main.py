@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from mushroom.app import layout, server
+from mushroom.app import layout, server, url_state
+from mushroom.assets import ASSETS
 
 TITLES = {
     "identify": "Identify",
@@ -15,15 +16,44 @@ TITLES = {
 }
 """The pages by name, in the order of the menu, and what the menu calls them."""
 
+FIRST = "identify"
+FIRST_PATH = "start"
+"""Streamlit serves the first page at ``/`` and lets no other page have its path; ``/identify`` leads there, too."""
+
+ABOUT_THE_PHOTO = ("photo", "drawing", "upload", "crop")
+URL_CHOICES = {
+    "identify": (
+        *ABOUT_THE_PHOTO,
+        "model",
+        "genus",
+        "against",
+        "layer",
+        "method",
+        "panel",
+        "opacity",
+        "colours",
+        "hide",
+    ),
+    "compare": (*ABOUT_THE_PHOTO, "model", "genus", "layer", "compare", "scale"),
+    "browse": ("model", "true", "predicted", "answer", "order", "guess"),
+    "report": ("model", "split"),
+    "about": (*ABOUT_THE_PHOTO, "model"),
+}
+"""What each page reads from its URL. Anything else there was left by another page, and goes."""
+
+ICON = ASSETS / "icon.png"
+
 
 def run() -> None:
     """One run of the app: what is above every page, the page that the visitor is on, and the notes of this run."""
-    st.set_page_config(page_title="Mushroom", page_icon=":material/psychiatry:", layout="wide")
+    st.set_page_config(page_title="Mushroom", page_icon=str(ICON) if ICON.is_file() else None, layout="wide")
     server.prepare_process()
     pages = build_pages()
     layout.remember_pages(pages)
-    page = st.navigation(list(pages.values()), position="top")
-    notes = layout.begin_page(page.url_path)
+    page = st.navigation([*pages.values(), _identify_by_name()], position="top")
+    name = page.url_path or FIRST
+    url_state.keep_only(URL_CHOICES[name])
+    notes = layout.begin_page(name, TITLES)
     page.run()
     layout.show_notes(notes)
 
@@ -38,9 +68,18 @@ def build_pages() -> dict[str, st.Page]:
         "about": _about,
     }
     return {
-        name: st.Page(renders[name], title=title, url_path=name, default=name == "identify")
+        name: st.Page(renders[name], title=title, url_path=FIRST_PATH if name == FIRST else name, default=name == FIRST)
         for name, title in TITLES.items()
     }
+
+
+def _identify_by_name() -> st.Page:
+    """Leads whoever writes ``/identify`` to the first page, with all choices of the link."""
+    return st.Page(_go_to_first, title=TITLES[FIRST], url_path=FIRST, visibility="hidden")
+
+
+def _go_to_first() -> None:
+    layout.go_to(FIRST, **st.query_params.to_dict())
 
 
 def _identify() -> None:

@@ -16,7 +16,7 @@ from PIL import Image
 from mushroom.app import records
 from mushroom.app.layout import note_once
 from mushroom.app.url_state import choice, widget
-from mushroom.checkpoint import HUB_PREFIX, MODEL_VARIABLE, WEIGHTS_FILE, list_checkpoints
+from mushroom.checkpoint import CONFIG_FILE, HUB_PREFIX, MODEL_VARIABLE, WEIGHTS_FILE, list_checkpoints
 
 if TYPE_CHECKING:
     from mushroom.classifier import Classifier
@@ -82,6 +82,19 @@ def open_classifier(label: str = "Model") -> "Classifier | None":
     folder = choose_checkpoint(label)
     if folder is None:
         return None
+    return _loaded_or_told(folder)
+
+
+def chosen_classifier() -> "Classifier | None":
+    """The classifier of the chosen checkpoint, whose selectbox stands elsewhere; None where there is none to use."""
+    at_hand = checkpoints()
+    if not at_hand:
+        return None
+    name = choice("model", list(at_hand), next(iter(at_hand)), what="model")
+    return _loaded_or_told(at_hand[str(name)])
+
+
+def _loaded_or_told(folder: Path) -> "Classifier | None":
     from mushroom.errors import CheckpointError
 
     try:
@@ -93,15 +106,17 @@ def open_classifier(label: str = "Model") -> "Classifier | None":
 
 
 def load_classifier(folder: Path) -> "Classifier":
-    """The classifier of a checkpoint folder, loaded once for all sessions and again when the file changes.
+    """The classifier of a checkpoint folder, loaded once for all sessions and again when weights or config change.
 
     Raises CheckpointError with a sentence where it can't be used.
     """
-    return _load(str(folder), (folder / WEIGHTS_FILE).stat().st_mtime_ns)
+    files = [folder / name for name in (WEIGHTS_FILE, CONFIG_FILE)]
+    changed = tuple(path.stat().st_mtime_ns if path.is_file() else 0 for path in files)
+    return _load(str(folder), changed)
 
 
 @st.cache_resource(max_entries=CLASSIFIERS_KEPT, show_spinner=False)
-def _load(folder: str, changed_ns: int) -> "Classifier":
+def _load(folder: str, changed_ns: tuple[int, ...]) -> "Classifier":
     from mushroom.classifier import Classifier
 
     # Streamlit has the garbage collector go through all of memory after every run, a slider's, too. The libraries

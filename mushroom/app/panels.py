@@ -1,6 +1,6 @@
 """Questions under the answer: why not another genus, what if a part is covered, what to look for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -8,11 +8,11 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from mushroom.app import components, field_guide, predictions, url_state
+from mushroom.app import components, corrections, evidence, field_guide, predictions, steadiness, url_state
 from mushroom.app.components import Rectangle
 from mushroom.app.subject import Subject
 from mushroom.app.viewer import chosen_layer
-from mushroom.texts import NONE_OF_THE_NINE, percent
+from mushroom.texts import percent, third_answer
 
 if TYPE_CHECKING:
     from mushroom.classifier import Classifier, Explanation, Prediction
@@ -25,21 +25,44 @@ Masking = Callable[[Image.Image], np.ndarray]
 
 @st.fragment(key="panels")
 def show(subject: Subject, view: Image.Image, explanation: "Explanation", classifier: "Classifier") -> None:
-    """Three questions under the answer. Only the one that is open is drawn, and only pressing it asks the network."""
-    why_not, cover, marks = st.tabs(
-        ["Why not another genus?", "Cover and see", f"About {explanation.genus}"],
-        key="panel",
-        on_change="rerun",
-    )
-    if why_not.open:
-        with why_not:
-            _why_not(subject, view, explanation, classifier)
-    if cover.open:
-        with cover:
-            _cover(subject, view, explanation, classifier)
-    if marks.open:
-        with marks:
-            field_guide.show(explanation.genus)
+    """Questions under the answer. Only the one that is open is drawn, and only pressing it asks the network.
+
+    ``view`` is the part of the photo that the network saw, as large as the page shows it.
+    """
+    prediction, rank = explanation.prediction, classifier.config.rank
+    draw: dict[str, Callable[[], None]] = {
+        "why-not": lambda: _why_not(subject, view, explanation, classifier),
+        "cover": lambda: _cover(subject, view, explanation, classifier),
+        "for-against": lambda: evidence.show(subject, view, explanation, classifier),
+        "steady": lambda: steadiness.show(subject, view, prediction, classifier),
+        "about": lambda: field_guide.show(explanation.genus, rank),
+        "wrong": lambda: corrections.show(subject, view, explanation, classifier),
+    }
+    titles = {
+        "why-not": f"Why not another {rank}?",
+        "cover": "Cover and see",
+        "for-against": "For and against",
+        "steady": "Is it steady?",
+        "about": f"About this {rank}",
+        "wrong": "That is wrong",
+    }
+    opened = str(url_state.choice("panel", list(titles), "why-not", what="panel", title=titles.__getitem__))
+    if st.session_state.get("panel_tabs") not in titles.values() or _arrived():
+        st.session_state["panel_tabs"] = titles[opened]
+    tabs = st.tabs(list(titles.values()), key="panel_tabs", on_change=_panel_opened, args=(titles,))
+    for tab, name in zip(tabs, titles, strict=True):
+        if tab.open:
+            with tab:
+                draw[name]()
+
+
+def _arrived() -> bool:
+    return st.session_state.get("page_before") != st.session_state.get("page_now")
+
+
+def _panel_opened(titles: Mapping[str, str]) -> None:
+    names = {title: name for name, title in titles.items()}
+    url_state.choose("panel", names.get(st.session_state["panel_tabs"]))
 
 
 def _why_not(subject: Subject, view: Image.Image, explanation: "Explanation", classifier: "Classifier") -> None:
@@ -53,7 +76,6 @@ def _why_not(subject: Subject, view: Image.Image, explanation: "Explanation", cl
         others,
         index=None,
         placeholder="Choose a genus",
-        format_func=lambda other: f"{other} · {percent(explanation.prediction.probabilities[other])}",
         width=320,
         **url_state.widget("against", against),
     )
@@ -167,7 +189,7 @@ def _change(before: "Prediction", after: "Prediction") -> str:
     was, now = before.probabilities[before.genus], after.probabilities[before.genus]
     moved = f"*{before.genus}* goes from **{percent(was)}** to **{percent(now)}**"
     if after.unknown and not before.unknown:
-        return f"{moved}; the network would now say: {NONE_OF_THE_NINE}."
+        return f"{moved}; the network would now say: {third_answer(len(after.probabilities))}."
     if (after.unknown, after.genus) != (before.unknown, before.genus):
         return f"{moved}; the network would now say *{after.genus}* ({percent(after.confidence)})."
     return (

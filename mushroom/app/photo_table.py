@@ -1,43 +1,84 @@
-"""Many photos: a row each with the network's answer, a way into each, and the table as a file."""
+"""Several photos: of different mushrooms, a row each with its answer; or of one, with one answer from all of them."""
 
-import csv
-import io
+import html
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from mushroom.app import models, predictions
 from mushroom.app.subject import Subject
-from mushroom.genera import GENERA
-from mushroom.texts import NONE_OF_THE_NINE
+from mushroom.texts import percent, third_answer
 
 if TYPE_CHECKING:
-    from mushroom.classifier import Prediction
+    from mushroom.classifier import Classifier, Prediction
+
+DIFFERENT, ONE = "Different mushrooms", "One mushroom"
+
+CARD_PX = 170
+"""Width of one photo of several of one mushroom."""
+
+STYLE = """
+<style>
+.st-key-views img { border-radius: .6rem; aspect-ratio: 1; object-fit: cover; }
+.view { margin: 0; font-size: .88rem; line-height: 1.35; overflow-wrap: anywhere; }
+.view span { display: block; opacity: .8; }
+</style>
+"""
 
 
 def show(subjects: Sequence[Subject], on_open: Callable[[Subject], None]) -> None:
+    """The photos with the network's answers; ``on_open`` gets the one that the visitor wants to see explained."""
     classifier = models.open_classifier()
     if classifier is None:
         return
     progress = st.progress(0.0, text="Looking at your photos …")
     predicted = []
-    for number, photo in enumerate(subjects, start=1):
-        predicted.append(predictions.predict(classifier, photo))
+    for number, subject in enumerate(subjects, start=1):
+        predicted.append(predictions.predict(classifier, subject))
         progress.progress(number / len(subjects), text=f"Looking at your photos … {number} of {len(subjects)}")
     progress.empty()
-    st.title(f"{len(subjects)} photos", anchor=False)
+    heading = st.container()
+    shows = st.segmented_control(
+        "What do these photos show?",
+        (DIFFERENT, ONE),
+        default=DIFFERENT,
+        required=True,
+        key="photos_show",
+        persist_state="session",
+        help="Of one mushroom: its cap, its gills, the base of its stem. All of them then count for one answer.",
+    )
+    with heading:
+        if shows == ONE:
+            _one_answer(classifier, subjects)
+        else:
+            st.title(f"{len(subjects)} photos", anchor=False)
+    if shows == ONE:
+        _views(subjects, predicted, on_open)
+    else:
+        _rows(classifier, subjects, predicted, on_open)
+
+
+# --- Different mushrooms ------------------------------------------------------------------------------------
+
+
+def _rows(
+    classifier: "Classifier",
+    subjects: Sequence[Subject],
+    predicted: Sequence["Prediction"],
+    on_open: Callable[[Subject], None],
+) -> None:
     st.caption("Press the box before a row to see why.")
-    chosen = st.dataframe(
+    chosen: Any = st.dataframe(
         [
             {
-                "Photo": photo.thumbnail,
-                "File": photo.title,
-                "Answer": NONE_OF_THE_NINE if prediction.unknown else prediction.genus,
+                "Photo": subject.thumbnail,
+                "File": subject.title,
+                "Answer": third_answer(len(classifier.genera)) if prediction.unknown else prediction.genus,
                 "Most like": prediction.genus,
                 "Confidence": 100 * prediction.confidence,
             }
-            for photo, prediction in zip(subjects, predicted, strict=True)
+            for subject, prediction in zip(subjects, predicted, strict=True)
         ],
         hide_index=True,
         row_height=72,
@@ -50,7 +91,7 @@ def show(subjects: Sequence[Subject], on_open: Callable[[Subject], None]) -> Non
         },
         alt="Your photos with the network's answers",
     )
-    names = [f"{number}. {photo.title}" for number, photo in enumerate(subjects, start=1)]
+    names = [f"{number}. {subject.title}" for number, subject in enumerate(subjects, start=1)]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox(
             "Open a photo",
@@ -64,7 +105,7 @@ def show(subjects: Sequence[Subject], on_open: Callable[[Subject], None]) -> Non
         )
         st.download_button(
             "Download as CSV",
-            table_csv(subjects, predicted),
+            table_csv(classifier, subjects, predicted),
             "mushrooms.csv",
             "text/csv",
             icon=":material/download:",
@@ -80,22 +121,48 @@ def _open_from_table(subjects: Sequence[Subject], names: Sequence[str], on_open:
         on_open(subjects[names.index(name)])
 
 
-def table_csv(subjects: Sequence[Subject], predicted: Sequence["Prediction"]) -> str:
-    """A row a photo: its file name, the answer, the most probable genus, nine calibrated probabilities."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["file", "answer", "genus", "confidence", "none_of_the_nine", *GENERA])
-    for photo, prediction in zip(subjects, predicted, strict=True):
-        # A spreadsheet runs what begins like a formula, and file names are a stranger's.
-        name = f"'{photo.title}" if photo.title.startswith(("=", "+", "-", "@", "\t", "\r")) else photo.title
-        writer.writerow(
-            [
-                name,
-                NONE_OF_THE_NINE if prediction.unknown else prediction.genus,
-                prediction.genus,
-                f"{prediction.confidence:.4f}",
-                "yes" if prediction.unknown else "no",
-                *(f"{prediction.probabilities[genus]:.4f}" for genus in GENERA),
-            ]
-        )
-    return text.getvalue()
+def table_csv(classifier: "Classifier", subjects: Sequence[Subject], predicted: Sequence["Prediction"]) -> str:
+    """The table that ``mushroom predict --csv`` writes, of these photos."""
+    # They bring torch, which the first page does without.
+    from mushroom import table
+    from mushroom.streaming import ListedFile, answer_line
+
+    rows = []
+    for subject, prediction in zip(subjects, predicted, strict=True):
+        file = ListedFile(subject.title, len(subject.source) if isinstance(subject.source, bytes) else None)
+        line = answer_line(subject.title, prediction, classifier)
+        rows.append(table.row(line, file, classifier.genera))
+    return table.download(rows, classifier.genera)
+
+
+# --- One mushroom -------------------------------------------------------------------------------------------
+
+
+def _one_answer(classifier: "Classifier", subjects: Sequence[Subject]) -> None:
+    together = predictions.predict_together(classifier, subjects)
+    genus, share = html.escape(together.genus), f"<b>{percent(together.confidence)}</b>"
+    if together.unknown:
+        answer = third_answer(len(classifier.genera))
+        sure = f"Together they look most like <em>{genus}</em> ({share}), but not enough like it."
+    else:
+        answer = f"<em>{genus}</em>"
+        sure = f"{share} sure, from {len(subjects)} photos of one mushroom."
+    st.html(
+        f'<p class="eyebrow">One answer from all</p><h1 class="answer">{answer}</h1><p class="sure">{sure} Each photo '
+        "counts alike: the answer is the mean of what they say.</p>"
+    )
+
+
+def _views(subjects: Sequence[Subject], predicted: Sequence["Prediction"], on_open: Callable[[Subject], None]) -> None:
+    """Each photo with its own answer, and the way to its heatmap."""
+    st.html(STYLE)
+    with st.container(horizontal=True, gap="medium", key="views"):
+        for number, (subject, prediction) in enumerate(zip(subjects, predicted, strict=True), start=1):
+            says = "none of these" if prediction.unknown else prediction.genus
+            with st.container(width=CARD_PX, gap="xsmall"):
+                st.image(subject.thumbnail, width="stretch", alt=f"Photo {number}")
+                st.html(
+                    f'<p class="view"><b>{html.escape(subject.title)}</b>'
+                    f"<span>says {html.escape(says)}, {percent(prediction.confidence)}</span></p>"
+                )
+                st.button(f"See why: photo {number}", key=f"view:{number}", on_click=on_open, args=(subject,))

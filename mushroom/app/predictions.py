@@ -1,10 +1,10 @@
 """What the network says about a subject, remembered: predictions, explanations, covered photos.
 
-Everything is kept by the photo's hash, the weights, the genus and the method, in bounded caches that all
-sessions share. They hold numbers about a photo, never the photo.
+Everything is kept by the photo's hash, what the network is (its weights and its config), the genus and the method, in
+bounded caches that all sessions share. They hold numbers about a photo, never the photo.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,7 +28,7 @@ CHANNELS_KEPT = 16
 
 def predict(classifier: "Classifier", subject: Subject) -> "Prediction":
     """The network's answer for the photo."""
-    return _predict(_weights(classifier), subject.sha256, classifier, subject.read)
+    return _predict(classifier.identity, subject.key, classifier, subject.read)
 
 
 def ranked(prediction: "Prediction") -> list[tuple[str, float]]:
@@ -36,38 +36,53 @@ def ranked(prediction: "Prediction") -> list[tuple[str, float]]:
     return sorted(prediction.probabilities.items(), key=lambda item: -item[1])
 
 
+def predict_together(classifier: "Classifier", subjects: Sequence[Subject]) -> "Prediction":
+    """One answer from several photos of one mushroom."""
+    # One photo at a time: fifty decoded ones would fill the memory.
+    logits = [_logits(classifier.identity, subject.key, classifier, subject.read) for subject in subjects]
+    return classifier.read_together(np.concatenate(logits))
+
+
 def explain(
     classifier: "Classifier", subject: Subject, genus: str | None, against: str | None, method: str
 ) -> "Explanation":
     """Heatmaps of all layers: for ``genus`` (None: the predicted one), ``against`` another where the method asks."""
-    return _explain(_weights(classifier), subject.sha256, genus, against, method, classifier, subject.read)
+    return _explain(classifier.identity, subject.key, genus, against, method, classifier, subject.read)
 
 
 def cover(
     classifier: "Classifier", subject: Subject, name: str, mask: Callable[[Image.Image], np.ndarray]
 ) -> "Prediction":
     """The answer for the photo with a part blurred: ``mask`` gives it, and ``name`` tells it from other parts."""
-    return _cover(_weights(classifier), subject.sha256, name, classifier, subject.read, mask)
+    return _cover(classifier.identity, subject.key, name, classifier, subject.read, mask)
+
+
+def predict_copy(
+    classifier: "Classifier", subject: Subject, name: str, made: Callable[[Image.Image], Image.Image]
+) -> "Prediction":
+    """The answer for a copy of the photo: ``made`` makes it, and ``name`` tells it from other copies."""
+    return _predict(classifier.identity, f"{subject.key}:{name}", classifier, lambda: made(subject.read()))
 
 
 def channels(classifier: "Classifier", subject: Subject, genus: str) -> "Channels":
     """Grad-CAM for ``genus`` at the last stage, taken apart."""
-    return _channels(_weights(classifier), subject.sha256, genus, classifier, subject.read)
-
-
-def _weights(classifier: "Classifier") -> str:
-    return f"{classifier.folder.name}:{classifier.weights_sha256}"
+    return _channels(classifier.identity, subject.key, genus, classifier, subject.read)
 
 
 @st.cache_data(max_entries=PREDICTIONS_KEPT, show_spinner=False)
-def _predict(weights: str, sha256: str, _classifier: "Classifier", _read: Callable[[], Image.Image]) -> "Prediction":
+def _predict(identity: str, photo: str, _classifier: "Classifier", _read: Callable[[], Image.Image]) -> "Prediction":
     return server.run_queued(lambda: _classifier.predict([_read()])[0])
+
+
+@st.cache_data(max_entries=PREDICTIONS_KEPT, show_spinner=False)
+def _logits(identity: str, photo: str, _classifier: "Classifier", _read: Callable[[], Image.Image]) -> np.ndarray:
+    return server.run_queued(lambda: _classifier.logits([_read()]))
 
 
 @st.cache_data(max_entries=EXPLANATIONS_KEPT, show_spinner=False)
 def _explain(
-    weights: str,
-    sha256: str,
+    identity: str,
+    photo: str,
     genus: str | None,
     against: str | None,
     method: str,
@@ -85,15 +100,15 @@ def _explain(
 
 @st.cache_data(max_entries=CHANNELS_KEPT, show_spinner=False)
 def _channels(
-    weights: str, sha256: str, genus: str, _classifier: "Classifier", _read: Callable[[], Image.Image]
+    identity: str, photo: str, genus: str, _classifier: "Classifier", _read: Callable[[], Image.Image]
 ) -> "Channels":
     return server.run_queued(lambda: _classifier.channels(_read(), genus))
 
 
 @st.cache_data(max_entries=PREDICTIONS_KEPT, show_spinner=False)
 def _cover(
-    weights: str,
-    sha256: str,
+    identity: str,
+    photo: str,
     name: str,
     _classifier: "Classifier",
     _read: Callable[[], Image.Image],

@@ -27,11 +27,22 @@ h1 em, h2 em, h3 em { font-style: italic; }
 /* White on the dark theme's light green is 2.1:1. */
 [data-testid="stMultiSelect"] [data-baseweb="tag"], [data-testid="stMultiSelectTag"] {
   background: light-dark(#2f6b4f, #2b4437) !important; color: #fff !important; }
+.st-key-phone-menu { display: none; }
 @media (max-width: 640px) {
   [data-testid="stMainBlockContainer"] { padding: 4rem 1rem 3rem; }
   h1 { font-size: 2rem !important; }
-  .safety { font-size: .84rem; padding: .5rem .7rem; }
+  /* The whole sentence, in no more than a tenth of the screen. */
+  .safety { font-size: .78rem; line-height: 1.28; padding: .25rem .5rem; }
+  .safety b { display: none; }
+  .safety > span::before { content: "⚠ "; }
+  /* Streamlit's own menu on a phone is a drawer over the page: ours lies in its bar. */
+  [data-testid="stExpandSidebarButton"], [data-testid="stSidebarCollapsedControl"] { display: none; }
+  .st-key-phone-menu { display: flex; position: fixed; top: 0; left: 0; right: 3rem; height: 3.75rem; z-index: 999991;
+    flex-wrap: nowrap; overflow-x: auto; align-items: center; gap: 0; padding-left: .35rem; scrollbar-width: none; }
+  .st-key-phone-menu > div { flex: 0 0 auto; width: auto; min-width: 0; }
+  .st-key-phone-menu a { padding: .5rem .4rem; min-height: 2.75rem; font-size: .88rem; }
 }
+@media (max-width: 340px) { .safety { font-size: .72rem; line-height: 1.22; } }
 /* On paper there is nothing to scroll or press. */
 @media print {
   .stApp, [data-testid="stAppViewContainer"], [data-testid="stMain"], [data-testid="stAppScrollToBottomContainer"] {

@@ -1,68 +1,118 @@
-"""The upload area: files dropped or chosen, and the camera. What was given becomes the photos of this session."""
+"""The upload area: files dropped or chosen, and the camera. What was given becomes the photos of this session.
+
+The uploader is a new one after every photo: what a visitor looks at is told by the page alone, and no file's name
+stays in the area when its photo has gone, or when another is shown.
+"""
 
 import html
 from collections.abc import Sequence
-from typing import Any
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from mushroom.app import server, url_state
-from mushroom.app.subject import Subject, read_uploads, show_upload
+from mushroom.app import server
+from mushroom.app.subject import Refusal, Subject, close, keep_uploads, read_uploads, show
 
 PHOTO_TYPES = "JPEG, PNG, WebP, HEIC, TIFF, BMP or GIF"
+LOST = "No photo arrived: the connection was lost meanwhile, or the file was taken back. Give it once more."
+NAMES_TOLD = 3
+"""Of files that could not be used for one reason, so many are named."""
 
 
-def show() -> None:
-    """The area, and under it why a file could not be taken."""
+def show_area() -> None:
+    """The area, and under it why a file could not be used."""
     if own_window := server.uploads_need_own_window():
         st.info(
             f"Your browser lets no photo be sent from inside this page. [Open Mushroom by itself]({own_window}) to try "
             "one of yours; the drawings work here, too.",
             icon=":material/open_in_new:",
         )
+    given = st.session_state.setdefault("given", 0)
     with st.container(horizontal=True, vertical_alignment="bottom", key="upload"):
-        files = st.file_uploader(
-            f"Drop one photo or many ({PHOTO_TYPES})",
+        st.file_uploader(
+            f"Drop one photo or many ({PHOTO_TYPES}, each at most {server.upload_limit_mb()} MB)",
             accept_multiple_files=True,
-            key="uploads",
-            on_change=_mark,
-            args=("uploads_changed",),
+            key=f"uploads:{given}",
+            on_change=_files_came,
+            args=(f"uploads:{given}",),
         )
-        camera = st.popover("Camera", icon=":material/photo_camera:", key="camera_panel", on_change="rerun")
-    snapshot = None
+        # A new number is a new panel, which is closed: the answer is not covered by the camera that gave the photo.
+        camera = st.popover("Camera", icon=":material/photo_camera:", key=f"camera_panel:{given}", on_change="rerun")
     if camera.open:
         # The browser asks for the camera as soon as this is drawn: only where the visitor opened it.
-        with camera:
-            snapshot = st.camera_input("Take a photo", key="camera", on_change=_mark, args=("snapshot_changed",))
-    if st.session_state.pop("uploads_changed", False) and files:
-        _take(files)
-    if st.session_state.pop("snapshot_changed", False) and snapshot is not None:
-        _take([snapshot])
-    for refusal in st.session_state.get("refused", ()):
-        title, reason = html.escape(refusal.title), html.escape(refusal.reason)
-        st.html(f'<p class="refused" role="alert"><b>{title}</b>: {reason}</p>')
+        with camera, st.container(key="camera-box"):
+            st.camera_input(
+                "Take a photo",
+                key=f"camera:{given}",
+                resolution="1080p",
+                on_change=_files_came,
+                args=(f"camera:{given}",),
+            )
 
 
-def _mark(flag: str) -> None:
-    st.session_state[flag] = True
-
-
-def _take(files: Sequence[Any]) -> None:
+def take_in() -> None:
+    """Read the files that came with this run, if any; what the visitor sees from here on is them."""
+    files = st.session_state.pop("files_came", None)
+    if files is None:
+        return
     subjects, refused = read_uploads(files)
     st.session_state["refused"] = refused
-    st.session_state["table"] = subjects
-    start_anew()
-    show_upload(subjects[0] if len(subjects) == 1 else None)
+    if not files:
+        st.session_state["refused"] = [Refusal(LOST, ())]
+    elif subjects or not refused:
+        keep_uploads(subjects)
+        show(upload=subjects[0].name if len(subjects) == 1 else None)
+        new_table()
 
 
-def start_anew() -> None:
-    """Another photo starts with its own genus and no comparison; layer and method stay as they were."""
-    url_state.choose("genus", None)
-    url_state.choose("against", None)
-    st.session_state["table_round"] = st.session_state.get("table_round", 0) + 1
+def show_refusals() -> None:
+    """Why files could not be used: a sentence a reason, however many files it is about."""
+    for refusal in st.session_state.get("refused", ()):
+        st.html(f'<p class="refused" role="alert">{refusal_html(refusal)}</p>')
+
+
+def refusal_html(refusal: Refusal) -> str:
+    """The sentence, with the names of its files before it; names are a stranger's and stay text."""
+    names = [html.escape(title) for title in refusal.titles[:NAMES_TOLD]]
+    if not names:
+        return html.escape(refusal.reason)
+    more = len(refusal.titles) - len(names)
+    told = ", ".join(f"<b>{name}</b>" for name in names) + (f" and {more} more files" if more else "")
+    return f"{told}: {html.escape(refusal.reason)}"
+
+
+def forget_refusals() -> None:
+    """What could not be used is told once: not beside another photo, and not on another page."""
+    st.session_state.pop("refused", None)
+
+
+def start_again() -> None:
+    """Put the visitor's photos away, as if none had been given."""
+    forget_refusals()
+    keep_uploads(())
+    close()
+
+
+def back_to_table() -> None:
+    """Leave the photo for the table of all that were given together."""
+    forget_refusals()
+    close()
+    new_table()
 
 
 def open_one(subject: Subject) -> None:
     """Look at one of the photos that came together."""
-    start_anew()
-    show_upload(subject)
+    forget_refusals()
+    show(upload=subject.name)
+
+
+def new_table() -> None:
+    """The table of photos begins without a row chosen."""
+    st.session_state["table_round"] = st.session_state.get("table_round", 0) + 1
+
+
+def _files_came(key: str) -> None:
+    value = st.session_state[key]
+    files: Sequence[UploadedFile] = value if isinstance(value, list) else [value] if value is not None else []
+    st.session_state["files_came"] = list(files)
+    st.session_state["given"] = st.session_state.get("given", 0) + 1

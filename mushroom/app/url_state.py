@@ -1,6 +1,6 @@
 """Choices that live in the URL: a link shows the next visitor the same genus, layer and photo."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import streamlit as st
@@ -8,32 +8,43 @@ import streamlit as st
 from mushroom.app.layout import note
 
 
-def choice(key: str, allowed: Sequence[str], default: str | None, *, what: str) -> str | None:
+def keep_only(keys: Iterable[str]) -> None:
+    """Take everything out of the URL that this page does not read: another page has left it there."""
+    known = set(keys)
+    for key in [key for key in st.query_params if key not in known]:
+        del st.query_params[key]
+
+
+def choice(
+    key: str,
+    allowed: Sequence[str],
+    default: str | None,
+    *,
+    what: str,
+    title: Callable[[str], str] = str,
+    missing: str | None = None,
+) -> str | None:
     """The visitor's choice ``key``: from the URL, else from earlier in this session, else ``default``.
 
-    A value that is not ``allowed`` falls back to ``default`` with a note that calls the choice ``what``
-    ("layer", "genus"). Call it before the widget that changes the choice, which gets ``**widget(key, value)``.
+    A value that is not ``allowed`` falls back to ``default`` with a note: ``missing``, or one that calls the choice
+    ``what`` ("layer", "genus") and the default by its ``title``. Call it before the widget that changes the choice,
+    which gets ``**widget(key, value)``.
     """
     state = st.session_state
     state[f"default:{key}"] = default
     in_url = st.query_params.get(key)
-    seen = state.get(f"url:{key}") if state.get("page_before") == state.get("page_now") else None
-    if in_url is not None and in_url != seen:
-        # The URL was opened, or changed by the browser's back and forward.
+    before = state.get(f"url:{key}") if state.get("page_before") == state.get("page_now") else None
+    # The URL was opened, or changed by the browser's back and forward.
+    from_url = in_url is not None and in_url != before
+    if from_url:
         state[f"choice:{key}"] = in_url
-        from_url = True
-    elif in_url is None and seen is not None:
+    elif in_url is None and before is not None:
         state[f"choice:{key}"] = None
-        from_url = False
-    else:
-        from_url = False
     value = state.get(f"choice:{key}")
     if value is not None and value not in allowed:
         if from_url:
-            note(
-                f"The link asks for the {what} “{_shortened(value)}”, which is not at hand here"
-                + (f": showing {default} instead." if default else ".")
-            )
+            instead = f": showing {title(default)} instead." if default else "."
+            note(missing or f"The link asks for the {what} “{_shortened(value)}”, which is not at hand here{instead}")
         value = None
         state[f"choice:{key}"] = None
     _write(key, value)
@@ -53,19 +64,24 @@ def choose(key: str, value: str | None) -> None:
     _write(key, value)
 
 
-def widget(key: str, value: Any) -> dict[str, Any]:
-    """Arguments that tie a Streamlit widget to the choice ``key``: it shows ``value``, its change is chosen."""
-    name = f"widget:{key}"
+def widget(key: str, value: Any, of: str = "") -> dict[str, Any]:
+    """Arguments that tie a Streamlit widget to the choice ``key``: it shows ``value``, its change is chosen.
+
+    A browser names an option by its label. Labels that say more than which option it is (a number, a share) change
+    while the option stays: such a widget is told ``of`` what its labels are, and is a new one for each.
+    """
+    name = f"widget:{key}:{of}" if of else f"widget:{key}"
     # Setting it only where it differs leaves a slider alone that is being dragged. A page that is new has a widget of
     # its own, which would begin with its first option whatever the one before it showed.
     arrived = st.session_state.get("page_before") != st.session_state.get("page_now")
     if arrived or st.session_state.get(name) != value:
         st.session_state[name] = value
-    return {"key": name, "on_change": _picked, "args": (key,)}
+    return {"key": name, "on_change": _picked, "args": (key, name)}
 
 
-def _picked(key: str) -> None:
-    choose(key, st.session_state[f"widget:{key}"])
+def _picked(key: str, name: str) -> None:
+    value = st.session_state[name]
+    choose(key, None if value is None else str(value))
 
 
 def _write(key: str, value: str | None) -> None:

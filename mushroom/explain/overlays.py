@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from mushroom.explain.regions import upsample
+from mushroom.explain.regions import hottest_mask, upsample
 
 COLOUR_MAPS: Mapping[str, int] = {"even": cv2.COLORMAP_INFERNO, "jet": cv2.COLORMAP_JET}
 """Colour maps by name: ``even`` is perceptually even, so that twice as hot looks twice as hot and survives
@@ -21,6 +21,12 @@ FRAME_PX = 200
 FRAMES_IN_A_ROW = 6
 GAP_PX = 12
 CAPTION_PX = 13
+FOR, AGAINST = (230, 126, 20), (40, 110, 200)
+"""Orange and blue, RGB: apart for colour-blind readers."""
+
+STRONGEST_OPACITY = 0.85
+"""How opaque the strongest evidence is where both signs are shown."""
+
 PAPER = "white"
 INK = "#222222"
 
@@ -41,6 +47,27 @@ def overlay(
     levels = np.round(upsample(heatmap, photo.size).clip(0, 1) * 255).astype(np.uint8)
     coloured = colour_table(colours)[levels]
     return Image.fromarray(cv2.addWeighted(np.asarray(photo), 1 - opacity, coloured, opacity, 0))
+
+
+def in_two_colours(photo: Image.Image, evidence: np.ndarray) -> Image.Image:
+    """The photo, greyed, under evidence (h, w) of any scale: orange where it is positive, blue where it is negative."""
+    strongest = float(np.abs(evidence).max())
+    scaled = np.nan_to_num(evidence / strongest if strongest > 0 else evidence).astype(np.float32)
+    enlarged = cv2.resize(scaled, photo.size, interpolation=cv2.INTER_LINEAR)
+    paper = np.asarray(photo.convert("L").convert("RGB"), np.float32)
+    colour = np.where((enlarged > 0)[..., None], np.array(FOR, np.float32), np.array(AGAINST, np.float32))
+    opacity = STRONGEST_OPACITY * np.abs(enlarged)[..., None]
+    return Image.fromarray((paper * (1 - opacity) + colour * opacity).clip(0, 255).astype(np.uint8))
+
+
+def outlined(photo: Image.Image, heatmap: np.ndarray, percent: float) -> Image.Image:
+    """The photo with white outlines, edged in black, round the hottest ``percent`` under the heatmap (h, w)."""
+    drawn = np.array(photo)
+    mask = hottest_mask(heatmap, percent, photo.size).astype(np.uint8)
+    outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    cv2.drawContours(drawn, outlines, -1, (0, 0, 0), 5, cv2.LINE_AA)
+    cv2.drawContours(drawn, outlines, -1, (255, 255, 255), 2, cv2.LINE_AA)
+    return Image.fromarray(drawn)
 
 
 def film_strip(

@@ -1,7 +1,13 @@
 """Where on the photo a heatmap is hot: the heatmap at the photo's size, and its hottest places."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
+
+SUGGESTED_PERCENT = 15
+SUGGESTED_MARGIN = 0.1
+"""A suggested part encloses the hottest 15 % of the photo, and a tenth of its own side around them."""
 
 
 def upsample(heatmap: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -25,3 +31,55 @@ def hottest_mask(heatmap: np.ndarray, percent: float, size: tuple[int, int]) -> 
         return np.zeros(enlarged.shape, bool)
     coldest_taken = np.partition(enlarged, enlarged.size - count, axis=None)[enlarged.size - count]
     return (enlarged >= coldest_taken) & (enlarged > 0)
+
+
+def hottest_regions(heatmap: np.ndarray, percent: float, size: tuple[int, int]) -> list[dict[str, float]]:
+    """The connected parts of the hottest ``percent`` of a photo of ``size``, the largest first.
+
+    Each with ``left``, ``top``, ``right`` and ``bottom`` in percent of the photo, the ``share`` of the photo's area
+    that it covers and the mean of the ``heat`` in it, both 0 to 1.
+    """
+    width, height = size
+    mask = hottest_mask(heatmap, percent, size)
+    heat = upsample(heatmap, size)
+    count, labels, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    found = [_region(statistics[number], heat[labels == number], width, height) for number in range(1, count)]
+    return sorted(found, key=lambda region: -region["share"])
+
+
+def shares_of_evidence(evidence: np.ndarray) -> tuple[float, float]:
+    """How much of all evidence is positive and how much negative, 0 to 1; both 0 where there is none."""
+    total = float(np.abs(evidence).sum())
+    if not total > 0:
+        return 0.0, 0.0
+    positive = float(evidence[evidence > 0].sum()) / total
+    return positive, 1 - positive
+
+
+def suggested_square(heatmap: np.ndarray, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
+    """A square, in pixels (left, top, right, bottom) of a photo of ``size``, round its hottest places, with a margin.
+
+    None where the heatmap (h, w) is empty, or where the square would be nearly the whole photo.
+    """
+    rows, columns = np.nonzero(hottest_mask(heatmap, SUGGESTED_PERCENT, size))
+    if not len(rows):
+        return None
+    width, height = size
+    side = min((1 + 2 * SUGGESTED_MARGIN) * max(np.ptp(rows) + 1, np.ptp(columns) + 1), width, height)
+    if side >= 0.95 * max(width, height):
+        return None
+    left = np.clip((columns.min() + columns.max() + 1 - side) / 2, 0, width - side)
+    top = np.clip((rows.min() + rows.max() + 1 - side) / 2, 0, height - side)
+    return round(float(left)), round(float(top)), round(float(left + side)), round(float(top + side))
+
+
+def _region(statistics: Sequence[int], heat: np.ndarray, width: int, height: int) -> dict[str, float]:
+    left, top, across, down, area = (int(value) for value in statistics)
+    return {
+        "left": round(100 * left / width, 1),
+        "top": round(100 * top / height, 1),
+        "right": round(100 * (left + across) / width, 1),
+        "bottom": round(100 * (top + down) / height, 1),
+        "share": round(area / (width * height), 4),
+        "heat": round(float(heat.mean()), 3),
+    }

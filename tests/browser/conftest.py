@@ -13,6 +13,11 @@ import pytest
 from app_server import start_app, stop_app
 
 WAIT_MS = 60_000
+FLAGS = (
+    *("--no-sandbox", "--disable-dev-shm-usage"),
+    # A camera that films a test picture, and nobody is asked for it.
+    *("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"),
+)
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -25,7 +30,7 @@ def browser() -> Iterator[Any]:
         found = next(filter(None, map(shutil.which, NAMES)), playwright.chromium.executable_path)
         if not Path(found).is_file():
             pytest.skip("no Chromium on this machine: apt-get install chromium, or playwright install chromium")
-        opened = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        opened = playwright.chromium.launch(executable_path=found, args=[*FLAGS])
         yield opened
         opened.close()
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mushroom.explain import overlays
 from mushroom.explain.overlays import (
     COLOUR_MAPS,
     DEFAULT_COLOURS,
@@ -81,3 +82,23 @@ def test_css_colours_run_from_the_coldest_to_the_hottest(colours: str) -> None:
     ends = [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in colour_table(colours)[[0, 255]].tolist()]
     assert [steps[0], steps[-1]] == ends
     assert len(steps) == 5
+
+
+def test_both_signs_have_colours_of_their_own_and_nothing_is_grey() -> None:
+    photo = Image.new("RGB", (40, 20), (120, 120, 120))
+    shown = np.asarray(overlays.in_two_colours(photo, np.array([[2.0, 0.0, -2.0]]))).astype(int)
+    left, middle, right = shown[10, 2], shown[10, 20], shown[10, 37]
+    assert left[0] > left[2]
+    assert right[2] > right[0]
+    assert np.ptp(middle) <= 12
+    assert (np.asarray(overlays.in_two_colours(photo, np.zeros((2, 2)))) == 120).all()
+
+
+def test_the_hottest_part_is_outlined_and_the_photo_itself_stays() -> None:
+    photo = Image.new("RGB", (60, 60), (90, 90, 90))
+    heatmap = np.zeros((6, 6), np.float32)
+    heatmap[2:4, 2:4] = 1
+    drawn = np.asarray(overlays.outlined(photo, heatmap, 10))
+    assert (drawn == 255).all(axis=2).any()
+    assert (np.asarray(photo) == 90).all()
+    assert (drawn[0, 0] == 90).all()

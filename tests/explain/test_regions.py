@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from mushroom.explain import regions
 from mushroom.explain.regions import hottest_mask, upsample
 
 
@@ -83,3 +84,42 @@ def test_places_without_evidence_are_never_taken() -> None:
     heatmap = np.array([[1.0, 0.0], [0.0, -1.0]])
     assert hottest_mask(heatmap, 100, (2, 2)).tolist() == [[True, False], [False, False]]
     assert not hottest_mask(np.zeros((7, 7)), 50, (28, 28)).any()
+
+
+# --- Parts of the photo -------------------------------------------------------------------------------------
+
+
+def two_places() -> np.ndarray:
+    heatmap = np.zeros((10, 10), np.float32)
+    heatmap[1:3, 1:3] = 1
+    heatmap[6:9, 5:9] = 0.8
+    return heatmap
+
+
+def test_hot_regions_are_told_apart_with_their_places() -> None:
+    found = regions.hottest_regions(two_places(), 30, (100, 100))
+    assert len(found) == 2
+    larger, smaller = found
+    assert larger["share"] > smaller["share"]
+    assert larger["left"] < 60 < larger["right"]
+    assert larger["top"] < 75 < larger["bottom"]
+    assert smaller["heat"] > 0.3
+    assert regions.hottest_regions(np.zeros((4, 4), np.float32), 20, (50, 50)) == []
+
+
+def test_shares_of_evidence_of_both_signs() -> None:
+    assert regions.shares_of_evidence(np.array([[3.0, -1.0], [0.0, 0.0]])) == (0.75, 0.25)
+    assert regions.shares_of_evidence(np.zeros((2, 2))) == (0.0, 0.0)
+
+
+def test_a_suggested_square_is_square_and_holds_the_hot_place() -> None:
+    heatmap = np.zeros((20, 20), np.float32)
+    heatmap[12:15, 4:7] = 1
+    square = regions.suggested_square(heatmap, (400, 300))
+    assert square is not None
+    left, top, right, bottom = square
+    assert abs((right - left) - (bottom - top)) <= 1
+    assert 0 <= left <= 80 < 140 <= right <= 400
+    assert 0 <= top <= 180 < 225 <= bottom <= 300
+    assert regions.suggested_square(np.zeros((4, 4), np.float32), (40, 30)) is None
+    assert regions.suggested_square(np.ones((4, 4), np.float32), (40, 40)) is None

@@ -9,10 +9,11 @@ def show_page(name: str) -> None:
     """A page under its frame, as the app shows it; runs inside AppTest."""
     import importlib
 
-    from mushroom.app import layout, main
+    from mushroom.app import layout, main, url_state
 
     layout.remember_pages(main.build_pages())
-    notes = layout.begin_page(name)
+    url_state.keep_only(main.URL_CHOICES[name])
+    notes = layout.begin_page(name, main.TITLES)
     importlib.import_module(f"mushroom.app.pages.{name}").render()
     layout.show_notes(notes)
 

@@ -230,6 +230,7 @@ def _gallery(shown: Sequence[Answer], filters: Filters, known: Names, *, hidden:
         # Another photo starts with its own genus.
         url_state.choose("genus", None)
         url_state.choose("against", None)
+        url_state.choose("crop", None)
         layout.go_to("identify", photo=opened)
 
 

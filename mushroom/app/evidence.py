@@ -1,0 +1,66 @@
+"""For and against: what speaks for a name and what against it, in two colours, the hottest parts outlined."""
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+from PIL import Image
+
+from mushroom.app import components
+from mushroom.app.layout import escaped
+from mushroom.app.subject import Subject
+from mushroom.app.viewer import chosen_layer
+
+if TYPE_CHECKING:
+    from mushroom.classifier import Classifier, Explanation
+
+STYLE = """
+<style>
+.signs { display: flex; gap: 1.2rem; margin: 0; font-size: .9rem; flex-wrap: wrap; }
+.signs i { display: inline-block; width: .9rem; height: .9rem; border-radius: .2rem; margin-right: .35rem;
+  vertical-align: -.1rem; }
+</style>
+"""
+
+
+def show(subject: Subject, photo: Image.Image, explanation: "Explanation", classifier: "Classifier") -> None:
+    """The photo, as the network saw it, under evidence of both signs of the chosen layer."""
+    from mushroom.explain import overlays, regions
+    from mushroom.explain.methods import METHODS
+
+    st.html(STYLE)
+    genus = escaped(explanation.genus)
+    if not METHODS[explanation.method].both_signs:
+        st.caption(
+            f"{METHODS[explanation.method].title} finds only what speaks for a name. Choose Grad-CAM or another method "
+            "with both signs under More."
+        )
+    layer = chosen_layer(explanation)
+    percent = st.slider("Outline the hottest part of the photo", 0, 60, 20, 5, format="%d %%", key="outlined_percent")
+    evidence, heatmap = explanation.evidence[layer.name], explanation.heatmaps[layer.name]
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        picture = overlays.in_two_colours(photo, evidence)
+        found = regions.hottest_regions(heatmap, percent, photo.size)
+        st.image(
+            components.jpeg(overlays.outlined(picture, heatmap, percent)),
+            width="stretch",
+            alt=f"What speaks for {explanation.genus} in orange, what speaks against it in blue",
+        )
+    with right:
+        st.html(
+            f'<p class="signs"><span><i style="background:rgb{overlays.FOR}"></i>speaks for it</span>'
+            f'<span><i style="background:rgb{overlays.AGAINST}"></i>speaks against it</span></p>'
+        )
+        speaks_for, against = regions.shares_of_evidence(evidence)
+        st.markdown(
+            f"Of the evidence in this layer, **{speaks_for:.0%}** speaks for *{genus}*, **{against:.0%}** against it."
+        )
+        if percent and found:
+            st.markdown(f"The hottest {percent} % of the photo are {_count(len(found))}, outlined in white.")
+        elif percent:
+            st.markdown(f"In this layer nothing speaks for *{genus}*: there is nothing to outline.")
+        st.caption("Download > Numbers has every outlined part's place, for every layer.")
+
+
+def _count(number: int) -> str:
+    return "one part" if number == 1 else f"{number} parts"

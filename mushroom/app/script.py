@@ -1,0 +1,5 @@
+"""What Streamlit runs for every visitor and every change."""
+
+from mushroom.app import main
+
+main.run()
