@@ -8,8 +8,8 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, logsumexp, softmax
 
-KNOWN_PASS_RATE = 0.95
-"""Share of known validation photos that the unknown threshold lets pass."""
+MAX_TURNED_AWAY = 0.10
+"""The unknown threshold turns away at most this share of known validation photos."""
 
 
 def probabilities(logits: np.ndarray, temperature: float) -> np.ndarray:
@@ -55,8 +55,6 @@ def max_probability(logits: np.ndarray) -> np.ndarray:
 UNKNOWN_SCORES = {"energy": energy, "max_logit": max_logit, "max_probability": max_probability}
 """Scores from the logits of the genera alone; the report measures each of them."""
 
-UNKNOWN_SCORE = "energy"
-
 
 def unknown_score(logits: np.ndarray, genera: int | None = None) -> np.ndarray:
     """The unknown score in use (n,); compare it with a checkpoint's ``unknown_threshold``.
@@ -70,6 +68,14 @@ def unknown_score(logits: np.ndarray, genera: int | None = None) -> np.ndarray:
     return logsumexp(values[:, genera:], axis=1) - logsumexp(values[:, :genera], axis=1)
 
 
-def fit_unknown_threshold(known_scores: np.ndarray) -> float | None:
-    """The unknown score that ``KNOWN_PASS_RATE`` of these known photos stay at or below; None without photos."""
-    return float(np.quantile(known_scores, KNOWN_PASS_RATE)) if len(known_scores) else None
+def fit_unknown_threshold(known_scores: np.ndarray, turned_away: float = MAX_TURNED_AWAY) -> float | None:
+    """The smallest threshold above which at most a share ``turned_away`` of these known photos lies, or None.
+
+    The lower it is, the more other fungi are caught: so this is the point that a visitor with a known mushroom can
+    just bear. None without photos.
+    """
+    if not len(known_scores):
+        return None
+    ordered = np.sort(np.asarray(known_scores, np.float64))
+    allowed = int(np.floor(turned_away * len(ordered) + 1e-9))
+    return float(ordered[len(ordered) - 1 - allowed])

@@ -24,6 +24,7 @@ from mushroom.checkpoint import (
     load_checkpoint,
     weights_hash,
 )
+from mushroom.dataset import OTHER_FUNGUS
 from mushroom.errors import CheckpointError, ExplanationError, PredictError
 from mushroom.explain import faithfulness, gradcam
 from mushroom.explain.gradcam import LayerHeatmaps
@@ -194,8 +195,9 @@ class Classifier:
         other, other_confidence = None, 0.0
         if self.config.other_genera:
             [shares] = probabilities(logits[None], self.config.temperature)
-            other = self.config.other_genera[int(shares[count:].argmax())]
-            other_confidence = float(shares[count:].max())
+            name = self.config.other_genera[int(shares[count:].argmax())]
+            # A network that knows other fungi only as "other" can name none.
+            other, other_confidence = (None if name == OTHER_FUNGUS else name), float(shares[count:].max())
         return Prediction(
             genus=self.genera[int(probability.argmax())],
             confidence=float(probability.max()),

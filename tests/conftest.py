@@ -31,7 +31,7 @@ def painted_app(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """
     from mushroom.checkpoint import DEFAULT_MODEL, SHIPPED_CHECKPOINTS
     from mushroom.dataset import load_prepared
-    from mushroom.evaluation.report import evaluate
+    from mushroom.evaluation.evaluate import evaluate
     from mushroom.training.prepare import prepare
 
     root = tmp_path_factory.mktemp("painted")

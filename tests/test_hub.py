@@ -2,6 +2,7 @@
 
 import errno
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,8 @@ from mushroom.checkpoint import CONFIG_FILE, HISTORY_FILE, REPORT_FILE, WEIGHTS_
 from mushroom.classifier import Classifier
 from mushroom.dataset import DATASET_FILE, load_prepared
 from mushroom.errors import CheckpointError, HubError
-from mushroom.hub import HubAddress, fetch, fetch_test_photos, parse_address, publish
+from mushroom.evaluation.publish import publish, size_text
+from mushroom.hub import HubAddress, fetch, fetch_test_photos, parse_address
 from mushroom.model import ModelConfig, build_model
 from mushroom.training.prepare import prepare
 
@@ -82,6 +84,8 @@ def test_a_dry_run_asks_nothing_of_the_hub(hub: Hub, checkpoint: Path) -> None:
     assert WEIGHTS_FILE in told
     assert "README.md" in told
     assert "secret" not in told
+    assert "0.00" not in told
+    assert re.search(r"config.json  \d+ bytes|config.json  \d+\.\d kB", told)
     assert hub.requests == []
 
 
@@ -199,6 +203,13 @@ def test_a_damaged_folder_is_not_published(hub: Hub, checkpoint: Path) -> None:
     with pytest.raises(CheckpointError):
         publish(checkpoint, REPO)
     assert hub.requests == []
+
+
+@pytest.mark.parametrize(
+    ("count", "told"), [(0, "0 bytes"), (999, "999 bytes"), (2097, "2.1 kB"), (11_904_298, "11.90 MB")]
+)
+def test_no_file_has_a_size_of_nothing(count: int, told: str) -> None:
+    assert size_text(count) == told
 
 
 @pytest.mark.parametrize("text", ["hf://", "hf://name", "hf://a/b/c", "hf://../etc", "hf://a/b@c d", "hf://a b/c"])

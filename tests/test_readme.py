@@ -1,38 +1,61 @@
 """What the README and the app say of the weights that ship is what their reports say."""
 
-import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from mushroom.checkpoint import DEFAULT_MODEL, REPORT_FILE, SHIPPED_CHECKPOINTS, WEIGHTS_FILE
-from mushroom.evaluation.metrics import build_report, read_predictions
+from mushroom.checkpoint import (
+    CARD_FILE,
+    DEFAULT_MODEL,
+    SHIPPED_CHECKPOINTS,
+    WEIGHTS_FILE,
+    load_checkpoint,
+    read_config,
+)
+from mushroom.evaluation.model_card import model_card
+from mushroom.evaluation.predictions import read_predictions
+from mushroom.evaluation.report import Report, read_report
+from mushroom.evaluation.scoring import Calibration, build_report
 
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
 SHIPPED = sorted(path.parent for path in SHIPPED_CHECKPOINTS.glob(f"*/{WEIGHTS_FILE}"))
 MEGABYTE = 1e6
 
 
-def report_of(folder: Path) -> dict[str, object]:
-    return json.loads((folder / REPORT_FILE).read_text(encoding="utf-8"))
+def report_of(folder: Path) -> Report:
+    report = read_report(folder)
+    assert report is not None
+    return report
+
+
+def parameter_count(folder: Path) -> int:
+    model, _ = load_checkpoint(folder)
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
 @pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)
 def test_the_readmes_row_of_a_model_is_its_report(folder: Path) -> None:
     row = next(line for line in README.splitlines() if line.startswith(f"| `{folder.name}` |"))
     report = report_of(folder)
-    test = report["splits"]["test"]  # type: ignore[index]
-    for number in (test["accuracy"], test["macro_f1"], test["macro_f1_supported"], test["ece_after"]):
+    assert report.test is not None
+    assert report.latency is not None
+    for number in (report.test.accuracy, report.test.macro_f1, report.test.macro_f1_supported, report.test.ece_after):
         assert f"{number:.3f}" in row
-    assert f"{report['latency']['median_s']:.2f} s" in row  # type: ignore[index]
+    assert f"{report.latency.median_s:.2f} s" in row
 
 
 @pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)
 def test_a_report_is_computed_from_the_predictions_beside_it(folder: Path) -> None:
     report = report_of(folder)
-    again = json.loads(json.dumps(build_report(read_predictions(folder / "predictions.csv"))))
-    assert {key: report[key] for key in again} == again
-    assert {"faithfulness", "latency"} <= report.keys()
+    calibration = Calibration(report.temperature, report.unknown.threshold)
+    again = build_report(read_predictions(folder / "predictions.csv"), calibration)
+    measured = {"faithfulness", "latency", "data_fingerprint", "weights_sha256", "rank"}
+    assert replace(again, **{name: getattr(report, name) for name in measured}) == report
+    assert report.faithfulness is not None
+    config = read_config(folder)
+    assert (config.temperature, config.unknown_threshold) == (report.temperature, report.unknown.threshold)
+    assert (folder / CARD_FILE).read_text(encoding="utf-8") == model_card(config, report, parameter_count(folder))
 
 
 def test_the_weights_that_ship_stay_within_their_budget() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from mushroom.evaluation.report import Bin
 from mushroom.texts import percent
 
 ACCENT = "#2E8B62"
@@ -83,8 +84,8 @@ def bars_before_after(before: Mapping[str, float], after: Mapping[str, float]) -
     return _laid_out(figure, 1.35 * BAR_PX * len(ranked) + 40, bargap=0.25, legend_traceorder="reversed")
 
 
-def reliability(before: Sequence[Mapping[str, float]], after: Sequence[Mapping[str, float]]) -> go.Figure:
-    """Accuracy against confidence, in percent, of the bins of ``metrics.reliability`` before and after calibration."""
+def reliability(before: Sequence[Bin], after: Sequence[Bin]) -> go.Figure:
+    """Accuracy against confidence, in percent, of the bins of ``a report`` before and after calibration."""
     figure = go.Figure()
     figure.add_scatter(
         x=[0, 100],
@@ -96,16 +97,16 @@ def reliability(before: Sequence[Mapping[str, float]], after: Sequence[Mapping[s
     )
     for name, bins, colour in (("before", before, SECOND), ("after calibration", after, ACCENT)):
         figure.add_scatter(
-            x=[100 * group["confidence"] for group in bins],
-            y=[100 * group["accuracy"] for group in bins],
+            x=[100 * group.confidence for group in bins],
+            y=[100 * group.accuracy for group in bins],
             mode="markers",
             name=name,
             marker={
                 "color": colour,
                 "opacity": 0.8,
-                "size": [6 + min(group["count"], 400) ** 0.5 for group in bins],
+                "size": [6 + min(group.count, 400) ** 0.5 for group in bins],
             },
-            customdata=[group["count"] for group in bins],
+            customdata=[group.count for group in bins],
             hovertemplate="%{x:.0f} % sure, %{y:.0f} % right, %{customdata} photos<extra>" + name + "</extra>",
         )
     figure.update_xaxes(title="how sure, %", range=[0, 104], fixedrange=True)
@@ -169,14 +170,14 @@ def photos_per_genus(counts: Mapping[str, Mapping[str, int]]) -> go.Figure:
 # --- In words, for who does not see the figure --------------------------------------------------------------
 
 
-def describe_reliability(before: Sequence[Mapping[str, float]], after: Sequence[Mapping[str, float]]) -> str:
+def describe_reliability(before: Sequence[Bin], after: Sequence[Bin]) -> str:
     """The reliability diagram in words: its fullest bin, before and after calibration."""
 
-    def fullest(bins: Sequence[Mapping[str, float]]) -> str:
-        group = max(bins, key=lambda group: group["count"])
+    def fullest(bins: Sequence[Bin]) -> str:
+        group = max(bins, key=lambda group: group.count)
         return (
-            f"of {group['count']:.0f} photos it was {group['confidence']:.0%} sure of on average, it was right on "
-            f"{group['accuracy']:.0%}"
+            f"of {group.count} photos it was {group.confidence:.0%} sure of on average, it was right on "
+            f"{group.accuracy:.0%}"
         )
 
     return f"Before calibration: {fullest(before)}. After: {fullest(after)}."

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import streamlit as st
@@ -20,8 +20,13 @@ from mushroom.checkpoint import (
     PREDICTIONS_FILE,
     REPORT_FILE,
 )
+from mushroom.errors import CheckpointError
+from mushroom.evaluation.report import Report, read_report
 from mushroom.genera import GENERA
 from mushroom.texts import percent
+
+if TYPE_CHECKING:
+    from mushroom.evaluation.agreement import Pair
 
 REPORTS_KEPT = 16
 
@@ -60,22 +65,31 @@ class MostFaithful:
 
 def most_faithful(folder: Path) -> MostFaithful | None:
     """The checkpoint's most faithful layer and method by its report; None where that was not measured."""
-    faithfulness = report(folder).get("faithfulness") or {}
-    best = faithfulness.get("best") or {}
-    if not {"layer", "method"} <= best.keys():
+    measured = report(folder)
+    table = measured.faithfulness if measured else None
+    if table is None or table.best is None:
         return None
-    return MostFaithful(str(best["layer"]), str(best["method"]), int(faithfulness.get("sample", 0)))
+    return MostFaithful(table.best.layer, table.best.method, table.sample)
 
 
-def report(folder: Path) -> dict[str, Any]:
-    """The checkpoint's report.json; empty where it has none, and with a note where it can't be read."""
+def report(folder: Path) -> Report | None:
+    """The checkpoint's report.json; None where it has none, and with a note where it can't be read."""
     path = folder / REPORT_FILE
     if not path.is_file():
-        return {}
-    found, failure = _read_json(path, path.stat().st_mtime_ns)
+        return None
+    found, failure = _report(folder, path.stat().st_mtime_ns)
     if failure:
-        note_once(f"The report of {folder.name} can't be read: {failure}. `train.py evaluate` writes it anew.")
+        note_once(failure)
     return found
+
+
+@st.cache_data(max_entries=REPORTS_KEPT, show_spinner=False)
+def _report(folder: Path, changed_ns: int) -> tuple[Report | None, str]:
+    try:
+        return read_report(folder), ""
+    except CheckpointError as error:
+        _log.warning("%s of %s can't be read: %s", REPORT_FILE, folder, error.__cause__)
+        return None, str(error)
 
 
 @st.cache_data(max_entries=2 * REPORTS_KEPT, show_spinner=False)
@@ -149,11 +163,9 @@ def answers(folder: Path, split: str = "test") -> list[Answer]:
     if not path.is_file():
         return []
     measured = report(folder)
-    temperature = measured.get("temperature")
-    threshold = (measured.get("unknown") or {}).get("threshold")
-    if not isinstance(temperature, int | float):
+    if measured is None:
         return []
-    found, failure = _answers(folder, split, temperature, threshold, path.stat().st_mtime_ns)
+    found, failure = _answers(folder, split, measured.temperature, measured.unknown.threshold, path.stat().st_mtime_ns)
     if failure:
         note_once(f"The answers of {folder.name} can't be read: {failure} `train.py evaluate` writes them anew.")
     return found
@@ -163,18 +175,17 @@ def answers(folder: Path, split: str = "test") -> list[Answer]:
 def _answers(
     folder: Path, split: str, temperature: float, threshold: float | None, changed_ns: int
 ) -> tuple[list[Answer], str]:
-    from mushroom import calibration
-    from mushroom.evaluation import metrics
+    from mushroom.evaluation.predictions import KNOWN, TURNED_AWAY, read_predictions
 
     try:
-        known = metrics.read_predictions(folder / PREDICTIONS_FILE).where(metrics.KNOWN, split)
-        labels = known.labels
-    except (OSError, ValueError) as error:
+        known = read_predictions(folder / PREDICTIONS_FILE).where(KNOWN, split)
+    except CheckpointError as error:
         _log.warning("%s of %s can't be read: %s", PREDICTIONS_FILE, folder, error)
         return [], str(error)
-    probabilities = calibration.probabilities(known.logits, temperature)
-    unknown = calibration.unknown_score(known.logits) > (np.inf if threshold is None else threshold)
-    rows = zip(known.photo, known.genus, probabilities, unknown, labels, known.source, strict=True)
+    unknown = known.told(threshold) == TURNED_AWAY
+    rows = zip(
+        known.photo, known.genus, known.probabilities(temperature), unknown, known.labels, known.source, strict=True
+    )
     return [
         Answer(
             str(photo),
@@ -225,8 +236,8 @@ def when_to_use(folders: Mapping[str, Path]) -> dict[str, str]:
     right = {name: _share_right(answers(folder)) for name, folder in folders.items() if answers(folder)}
     if len(folders) < 2 or not right:
         return lines
-    latencies = {name: report(folders[name]).get("latency") for name in right}
-    seconds = {name: latency["median_s"] for name, latency in latencies.items() if latency}
+    reports = {name: report(folders[name]) for name in right}
+    seconds = {name: found.latency.median_s for name, found in reports.items() if found and found.latency}
     # The validation split may choose; the test split is for reporting alone.
     best = max(right, key=lambda name: _share_right(answers(folders[name], "validation") or answers(folders[name])))
     fastest = min(seconds, key=lambda name: seconds[name]) if len(seconds) > 1 else None
@@ -248,28 +259,24 @@ def _share_right(answers: Sequence[Answer]) -> float:
     return sum(answer.right for answer in answers) / len(answers)
 
 
-@dataclass(frozen=True)
-class Agreement:
-    """How two networks agreed on the test photos: the share of ``photos`` that both named alike, and the mean rank
-    correlation of their heatmaps over ``sample`` of them."""
-
-    same_genus: float
-    photos: int
-    rank_correlation: float
-    sample: int
-
-
-def agreement(one: Path, other: Path, weights: Sequence[str]) -> Agreement | None:
+def agreement(one: Path, other: Path, weights: Sequence[str]) -> "Pair | None":
     """What was measured of two checkpoint folders side by side with these weights; None where nothing was."""
     path = one.parent / AGREEMENT_FILE
     if not path.is_file():
         return None
-    for pair in _agreements(path, path.stat().st_mtime_ns):
-        if sorted(pair["models"]) == sorted((one.name, other.name)) and sorted(pair["weights"]) == sorted(weights):
-            return Agreement(pair["same_genus"], pair["photos"], pair["rank_correlation"], pair["sample"])
+    for pair in _agreements(one.parent, path.stat().st_mtime_ns):
+        if sorted(pair.models) == sorted((one.name, other.name)) and sorted(pair.weights) == sorted(weights):
+            return pair
     return None
 
 
 @st.cache_data(max_entries=2, show_spinner=False)
-def _agreements(path: Path, changed_ns: int) -> list[dict[str, Any]]:
-    return list(json.loads(path.read_text(encoding="utf-8"))["pairs"])
+def _agreements(folder: Path, changed_ns: int) -> "tuple[Pair, ...]":
+    from mushroom.evaluation.agreement import read_agreement
+
+    try:
+        found = read_agreement(folder)
+    except CheckpointError as error:
+        _log.warning("%s", error)
+        return ()
+    return found.pairs if found else ()

@@ -1,12 +1,13 @@
 """The report's sections that are mostly a chart or a table: calibration, other things, training, photos, heatmaps."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
 from mushroom.app import layout, records, tables
+from mushroom.evaluation.report import FaithfulnessTable, Report, SplitScores, Unknown
 from mushroom.texts import none_of_these
 
 CONFIG = {"displayModeBar": False}
@@ -18,13 +19,13 @@ PUBLISHED = (
 """Test accuracies that the notebook project published, on the Kaggle nine-genus photos."""
 
 
-def calibration(title: str, scores: Mapping[str, Any], temperature: float) -> None:
+def calibration(title: str, scores: SplitScores, temperature: float) -> None:
     """How often it is right against how sure it is."""
     from mushroom.app import figures
 
     layout.section(title, anchor="calibration")
     st.caption(figures.HOW_TO_READ["reliability"])
-    before, after = scores["reliability_before"], scores["reliability_after"]
+    before, after = scores.reliability_before, scores.reliability_after
     described = figures.describe_reliability(before, after)
     st.plotly_chart(figures.reliability(before, after), key="reliability", config=CONFIG, alt=described)
     st.caption(
@@ -33,13 +34,12 @@ def calibration(title: str, scores: Mapping[str, Any], temperature: float) -> No
     )
 
 
-def unknown(title: str, unknown: Mapping[str, Any], split: str, names: int) -> None:
+def unknown(title: str, unknown: Unknown, split: str, names: int) -> None:
     """How well photos of other things are told from those of the known names."""
     layout.section(title, anchor="unknown")
-    measured = unknown["measured"].get(split, {})
-    kinds = {kind: values for kind, values in measured.items() if isinstance(values, Mapping)}
+    measured = unknown.splits.get(split)
     told = none_of_these(names)
-    if not kinds:
+    if measured is None or not measured.kinds:
         st.caption("In this split there are no photos of anything else.")
         return
     st.caption(
@@ -49,15 +49,15 @@ def unknown(title: str, unknown: Mapping[str, Any], split: str, names: int) -> N
     rows = [
         {
             "Photos of": kind.replace("_", " "),
-            "Told apart": f"{values['auroc']:.1%}",
-            "Turned away": "" if values["rejected"] is None else f"{values['rejected']:.1%}",
-            "Photos": str(values["count"]),
+            "Told apart": f"{values.auroc:.1%}",
+            "Turned away": "" if values.caught is None else f"{values.caught:.1%}",
+            "Photos": str(values.count),
         }
-        for kind, values in kinds.items()
+        for kind, values in measured.kinds.items()
     ]
     st.table(rows, hide_index=True, alt=f"How well photos of {told} are recognised as such")
-    if measured.get("known_passed") is not None:
-        st.caption(f"The price: of photos of the known names, {1 - measured['known_passed']:.1%} are turned away too.")
+    if measured.known_turned_away is not None:
+        st.caption(f"The price: of photos of the known names, {measured.known_turned_away:.1%} are turned away too.")
 
 
 def training(title: str, folder: Path) -> None:
@@ -75,7 +75,7 @@ def training(title: str, folder: Path) -> None:
     st.markdown(described)
 
 
-def photos(title: str, counts: Mapping[str, Mapping[str, int]], scores: Mapping[str, Any]) -> None:
+def photos(title: str, counts: Mapping[str, Mapping[str, int]], scores: SplitScores) -> None:
     """How many photos of what there were, and whose."""
     from mushroom.app import figures
 
@@ -84,20 +84,17 @@ def photos(title: str, counts: Mapping[str, Mapping[str, int]], scores: Mapping[
     described = figures.describe_photos(counts)
     st.plotly_chart(figures.photos_per_genus(counts), key="photos_per_genus", config=CONFIG, alt=described)
     st.caption(described)
-    if scores["per_source"]:
+    if scores.per_source:
         with st.expander("Most probable genus right, by where the photos came from"):
             st.dataframe(
-                [
-                    {"Source": row["source"], "Right": row["accuracy"], "Photos": row["count"]}
-                    for row in scores["per_source"]
-                ],
+                [{"Source": row.source, "Right": row.accuracy, "Photos": row.count} for row in scores.per_source],
                 hide_index=True,
                 column_config={"Right": st.column_config.NumberColumn(format="percent")},
                 alt="Share of photos whose most probable genus is right, for each source of photos",
             )
 
 
-def faithfulness(title: str, measured: Mapping[str, Any] | None) -> None:
+def faithfulness(title: str, measured: FaithfulnessTable | None) -> None:
     """How much the network's answer hangs on the places that the heatmaps call important."""
     from mushroom.explain.faithfulness import CHANGED_BELOW
     from mushroom.explain.methods import METHODS
@@ -107,13 +104,13 @@ def faithfulness(title: str, measured: Mapping[str, Any] | None) -> None:
         st.caption("Not measured for this network: `python train.py evaluate CHECKPOINT PREPARED --faithfulness` does.")
         return
     titles = {key: method.title for key, method in METHODS.items()}
-    rows, chance = measured["rows"], measured["chance"]
+    rows, chance = measured.rows, measured.chance
     st.caption(
         "The higher, the more the network's answer hangs on the places that the heatmap calls important; crossed out "
         "is what looks the same when the learned head is shuffled: it is not about the genus."
     )
-    layers = list(dict.fromkeys(row["layer"] for row in rows))
-    methods = [method for method in titles if any(row["method"] == method for row in rows)]
+    layers = list(dict.fromkeys(row.layer for row in rows))
+    methods = [method for method in titles if any(row.method == method for row in rows)]
     tables.table(
         [titles[method] for method in methods],
         layers,
@@ -122,27 +119,27 @@ def faithfulness(title: str, measured: Mapping[str, Any] | None) -> None:
         key="faithfulness",
     )
     st.caption(tables.describe_faithfulness(rows, titles))
-    best = measured.get("best")
-    told = f"Most faithful: **{titles[best['method']]}** at **{best['layer']}**. " if best else ""
+    best = measured.best
+    told = f"Most faithful: **{titles[best.method]}** at **{best.layer}**. " if best else ""
     st.markdown(
-        f"{told}Measured on {measured['sample']} test photos: the hottest patches are taken away, or brought back, "
+        f"{told}Measured on {measured.sample} test photos: the hottest patches are taken away, or brought back, "
         "step by step, and the value is how much confidence that moves (insertion minus deletion, Petsiuk et al. "
-        f"2018). Random blobs in place of a heatmap reach {chance['insertion'] - chance['deletion']:.2f}. ✕: the "
+        f"2018). Random blobs in place of a heatmap reach {chance.insertion - chance.deletion:.2f}. ✕: the "
         "heatmap hardly changes when the head's learned numbers are shuffled (Adebayo et al. 2018). Where the rest of "
         "a photo suffices for the answer, taking the hottest part away moves little, and the value is low however "
         "rightly the heatmap points."
     )
-    if left_out := [titles[method] for method in measured.get("left_out", ())]:
+    if left_out := [titles[method] for method in measured.left_out]:
         st.caption(f"Not measured: {', '.join(left_out)}, which would take thousands of passes a photo here.")
     with st.expander("All numbers"):
         st.dataframe(
-            [{**row, "method": titles[row["method"]]} for row in rows],
+            [{**asdict(row), "method": titles[row.method]} for row in rows],
             hide_index=True,
             alt="Faithfulness of every method at every layer",
         )
 
 
-def published(title: str, report: Mapping[str, Any]) -> None:
+def published(title: str, report: Report) -> None:
     """What the notebook project published, beside this network's accuracy."""
     layout.section(title, anchor="notebook")
     rows = [
@@ -154,12 +151,12 @@ def published(title: str, report: Mapping[str, Any]) -> None:
         }
         for name, accuracy in PUBLISHED
     ]
-    if test := report["splits"].get("test"):
+    if test := report.test:
         rows.append(
             {
                 "Network": "this one",
-                "Most probable right": f"{test['accuracy']:.1%}",
-                "Photos": f"{test['count']} of our own test split",
+                "Most probable right": f"{test.accuracy:.1%}",
+                "Photos": f"{test.count} of our own test split",
                 "Measured by": "train.py evaluate",
             }
         )

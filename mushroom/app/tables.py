@@ -6,9 +6,11 @@ and waits for no chart library. All it sends back is the name of a pressed cell,
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import streamlit as st
+
+from mushroom.evaluation.report import FaithfulnessRow
 
 MANY_NAMES = 16
 """With more columns than this the cells are drawn small."""
@@ -175,35 +177,35 @@ def describe_confusion(confusion: Sequence[Sequence[int]], names: Sequence[str])
 
 
 def faithfulness_cells(
-    rows: Sequence[Mapping[str, Any]], methods: Sequence[str], layers: Sequence[str], changed_below: float
+    rows: Sequence[FaithfulnessRow], methods: Sequence[str], layers: Sequence[str], changed_below: float
 ) -> list[list[Cell]]:
     """Insertion minus deletion by method (rows) and layer (columns), from the report's table.
 
     A cell is crossed out where the heatmap is not about the genus: its rank correlation with that of a shuffled head
     is not ``changed_below``.
     """
-    by_cell = {(row["method"], row["layer"]): row for row in rows}
+    by_cell = {(row.method, row.layer): row for row in rows}
     highest = max((_gain(row) for row in rows), default=1) or 1
     return [[_faithful(by_cell.get((method, layer)), highest, changed_below) for layer in layers] for method in methods]
 
 
-def _faithful(row: Mapping[str, Any] | None, highest: float, changed_below: float) -> Cell:
+def _faithful(row: FaithfulnessRow | None, highest: float, changed_below: float) -> Cell:
     if row is None:
         return Cell("", "not measured")
-    correlation = row["randomisation_correlation"]
+    correlation = row.randomisation_correlation
     crossed = correlation is None or correlation >= changed_below
-    title = f"{row['method']} at {row['layer']}: {_gain(row):.3f}" + (", not about the genus" if crossed else "")
+    title = f"{row.method} at {row.layer}: {_gain(row):.3f}" + (", not about the genus" if crossed else "")
     return Cell(f"{_gain(row):.2f}{' ✕' if crossed else ''}", title, max(0.0, _gain(row) / highest))
 
 
-def _gain(row: Mapping[str, Any]) -> float:
-    return row["insertion"] - row["deletion"]
+def _gain(row: FaithfulnessRow) -> float:
+    return row.insertion - row.deletion
 
 
-def describe_faithfulness(rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str]) -> str:
+def describe_faithfulness(rows: Sequence[FaithfulnessRow], titles: Mapping[str, str]) -> str:
     """The faithfulness table in words: the cells with the highest and the lowest value."""
     best, worst = max(rows, key=_gain), min(rows, key=_gain)
     return (
-        f"The highest value, {_gain(best):.2f}, has {titles[best['method']]} at {best['layer']}; the lowest, "
-        f"{_gain(worst):.2f}, {titles[worst['method']]} at {worst['layer']}."
+        f"The highest value, {_gain(best):.2f}, has {titles[best.method]} at {best.layer}; the lowest, "
+        f"{_gain(worst):.2f}, {titles[worst.method]} at {worst.layer}."
     )

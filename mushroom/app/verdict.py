@@ -1,11 +1,11 @@
 """What the answers for photos of known genus come to, in counts and in sentences that a visitor understands."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from mushroom.app.records import Answer, Names
+from mushroom.evaluation.report import UnknownScores
 from mushroom.texts import RANKS, none_of_these, percent
 
 FEW_PHOTOS = 12
@@ -98,7 +98,7 @@ def unseen(answers: Sequence[Answer], learned_from: Sequence[Answer]) -> list[An
 
 
 def sentences(
-    answers: Sequence[Answer], learned_from: Sequence[Answer], unknown: Mapping[str, Any], known: Names
+    answers: Sequence[Answer], learned_from: Sequence[Answer], unknown: UnknownScores | None, known: Names
 ) -> list[str]:
     """Four sentences, Markdown: what a visitor gets, with which genera, when it is sure, and for other things.
 
@@ -162,11 +162,11 @@ def _when_sure(answers: Sequence[Answer]) -> str:
     )
 
 
-def _other_things(unknown: Mapping[str, Any], known: Names) -> str:
+def _other_things(unknown: UnknownScores | None, known: Names) -> str:
     kinds = [
-        f"{percent(values['rejected'])} of {values['count']} photos of {kind.replace('_', ' ')}"
-        for kind, values in unknown.items()
-        if isinstance(values, Mapping) and values.get("rejected") is not None
+        f"{percent(values.caught)} of {values.count} photos of {kind.replace('_', ' ')}"
+        for kind, values in (unknown.kinds.items() if unknown else ())
+        if values.caught is not None
     ]
     if not kinds:
         return ""

@@ -3,15 +3,22 @@
 import argparse
 from pathlib import Path
 
+from mushroom.classifier import BATCH, DEVICES
 from mushroom.dataset import Prepared, load_prepared
-from mushroom.evaluation.metrics import report_text
-from mushroom.evaluation.report import FAITHFULNESS_SAMPLE, evaluate
+from mushroom.errors import DatasetError
+from mushroom.evaluation.evaluate import FAITHFULNESS_SAMPLE, evaluate, report_again
+from mushroom.evaluation.report_text import report_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what ``run`` takes."""
     parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("prepared", type=Path)
+    parser.add_argument("prepared", type=Path, nargs="?", help="folder that prepare wrote")
+    parser.add_argument(
+        "--from-predictions",
+        action="store_true",
+        help="without photos: report and card anew from the predictions and the calibration in the checkpoint",
+    )
     parser.add_argument("--split", choices=("train", "validation", "test"), default="test", help="split to print")
     parser.add_argument(
         "--faithfulness",
@@ -23,17 +30,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also measure heatmaps, every method and stage, over so many test photos",
     )
     parser.add_argument("--latency", action="store_true", help="also measure the time a photo takes")
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="where the network runs")
+    parser.add_argument("--batch", type=int, default=BATCH, help="photos that are answered at a time")
 
 
 def run(args: argparse.Namespace) -> int:
     """Write the report and print one split of it."""
-    return print_evaluation(args.checkpoint, load_prepared(args.prepared), args.split, args.faithfulness, args.latency)
+    if args.from_predictions:
+        print(report_text(report_again(args.checkpoint), args.split))
+        return 0
+    if args.prepared is None:
+        raise DatasetError("Name the prepared folder, or use --from-predictions to do without photos.")
+    options = {"faithfulness": args.faithfulness, "latency": args.latency, "device": args.device, "batch": args.batch}
+    report = evaluate(args.checkpoint, load_prepared(args.prepared), **options)
+    print(report_text(report, args.split))
+    return 0
 
 
-def print_evaluation(
-    checkpoint: Path, prepared: Prepared, split: str, faithfulness: int = 0, latency: bool = False
-) -> int:
+def print_evaluation(checkpoint: Path, prepared: Prepared, split: str) -> int:
     """Evaluate a checkpoint folder and print one split's report."""
-    report = evaluate(checkpoint, prepared, faithfulness=faithfulness, latency=latency)
-    print(report_text(report, split))
+    print(report_text(evaluate(checkpoint, prepared), split))
     return 0

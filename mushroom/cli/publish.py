@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from mushroom.hub import publish
+from mushroom.evaluation.publish import publish
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

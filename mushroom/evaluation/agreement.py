@@ -2,26 +2,78 @@
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 from tqdm import tqdm
 
-from mushroom.checkpoint import AGREEMENT_FILE, PREDICTIONS_FILE, write_json
+from mushroom.checkpoint import AGREEMENT_FILE, PREDICTIONS_FILE, weights_hash, write_json
 from mushroom.classifier import Classifier
 from mushroom.dataset import Prepared
 from mushroom.errors import CheckpointError
-from mushroom.evaluation.metrics import KNOWN, accuracy_difference, bootstrap_interval, macro_f1, read_predictions
+from mushroom.evaluation.metrics import accuracy_difference, macro_f1_difference
+from mushroom.evaluation.predictions import KNOWN, Predictions, read_predictions
+from mushroom.evaluation.report import Interval
 from mushroom.explain.similarity import on_grid, overlap, rank_correlation
-from mushroom.genera import GENERA
 from mushroom.photos import read_photo_file
 
 SAMPLE = 96
 SEED = 0
 
 
-def measure_agreement(folders: Sequence[Path], prepared: Prepared) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Pair:
+    """How two networks, of these weights, agree on the test photos.
+
+    ``same_genus`` is the share of ``photos`` whose most probable genus is the same; the differences are the first
+    network's scores less the second's. ``rank_correlation`` and ``overlap`` are means over the heatmaps of ``sample``
+    photos; of ``empty`` more one of the two heatmaps had no evidence.
+    """
+
+    models: tuple[str, str]
+    weights: tuple[str, str]
+    same_genus: float
+    photos: int
+    accuracy_difference: float
+    accuracy_difference_interval: Interval
+    macro_f1_difference: float
+    macro_f1_difference_interval: Interval
+    rank_correlation: float | None
+    overlap: float | None
+    sample: int
+    empty: int
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """All pairs of checkpoints that were measured on the same photos."""
+
+    data_fingerprint: str
+    pairs: tuple[Pair, ...]
+
+
+_AGREEMENT = TypeAdapter(Agreement)
+
+
+def read_agreement(folder: Path) -> Agreement | None:
+    """What was measured of the checkpoints of ``folder``; None where nothing was. CheckpointError where damaged."""
+    path = folder / AGREEMENT_FILE
+    if not path.is_file():
+        return None
+    try:
+        return _AGREEMENT.validate_json(path.read_bytes())
+    except (ValidationError, OSError) as error:
+        raise CheckpointError(f"{AGREEMENT_FILE} is damaged: run `python train.py agreement` again.") from error
+
+
+def write_agreement(folder: Path, found: Agreement) -> None:
+    """Keep what was found beside the checkpoint folders."""
+    write_json(folder / AGREEMENT_FILE, asdict(found))
+
+
+def measure_agreement(folders: Sequence[Path], prepared: Prepared) -> Agreement:
     """For each two of the checkpoint folders, on the test split: how often both name the same genus, how much better
     the first one is, and the mean rank correlation of their heatmaps.
 
@@ -31,70 +83,85 @@ def measure_agreement(folders: Sequence[Path], prepared: Prepared) -> dict[str, 
     """
     test = prepared.manifest[prepared.manifest.split == "test"]
     sample = test.sample(min(SAMPLE, len(test)), random_state=SEED).sort_values("photo").to_dict("records")
-    truth = np.array([GENERA.index(genus) for genus in test.genus])
-    named, looked, weights = {}, {}, {}
+    answers, heatmaps = {}, {}
     for folder in folders:
-        named[folder.name] = _named_genera(folder, test.photo.tolist())
+        answers[folder] = _test_answers(folder)
+        if answers[folder].photo.tolist() != test.photo.tolist():
+            raise CheckpointError(f"{folder} was not evaluated on these photos: run train.py evaluate first.")
         classifier = Classifier.load(folder)
-        weights[folder.name] = classifier.weights_sha256
         layer = classifier.default_layer.name
-        looked[folder.name] = [
+        heatmaps[folder] = [
             on_grid(classifier.explain(read_photo_file(prepared.photo_path(row)), row["genus"]).heatmaps[layer])
             for row in tqdm(sample, desc=folder.name, unit="photo")
         ]
-    return {
-        "data_fingerprint": prepared.fingerprint,
-        "pairs": [
-            {
-                "models": [one, other],
-                "weights": [weights[one], weights[other]],
-                "same_genus": float((named[one] == named[other]).mean()),
-                "photos": len(test),
-                **_better(truth, named[one], named[other]),
-                **_look_alike(looked[one], looked[other]),
-            }
-            for one, other in itertools.combinations(named, 2)
-        ],
-    }
+    pairs = [
+        _with_heatmaps(_pair(one, other, answers[one], answers[other]), heatmaps[one], heatmaps[other])
+        for one, other in itertools.combinations(folders, 2)
+    ]
+    return Agreement(prepared.fingerprint, tuple(pairs))
 
 
-def write_agreement(folder: Path, found: dict[str, Any]) -> None:
-    """Keep what was found beside the checkpoint folders."""
-    write_json(folder / AGREEMENT_FILE, found)
+def agreement_again(folder: Path) -> Agreement:
+    """What predictions say of each measured pair of checkpoints in ``folder``, anew; heatmaps as they were measured.
+
+    Pairs of which a checkpoint is gone or has other weights are left out. Raises CheckpointError without any.
+    """
+    last = read_agreement(folder)
+    if last is None:
+        raise CheckpointError(f"There is no {AGREEMENT_FILE} in {folder}: measure it on prepared photos first.")
+    pairs = []
+    for pair in last.pairs:
+        folders = [folder / name for name in pair.models]
+        if all(each.is_dir() for each in folders) and tuple(map(weights_hash, folders)) == pair.weights:
+            one, other = folders
+            fresh = _pair(one, other, _test_answers(one), _test_answers(other))
+            measured = {name: getattr(pair, name) for name in ("rank_correlation", "overlap", "sample", "empty")}
+            pairs.append(replace(fresh, **measured))
+    return Agreement(last.data_fingerprint, tuple(pairs))
 
 
-def _better(truth: np.ndarray, one: np.ndarray, other: np.ndarray) -> dict[str, Any]:
-    """How much higher accuracy and macro-F1 of the first are, with 95 % intervals over the same photos drawn anew."""
-
-    def f1(truth: np.ndarray, one: np.ndarray, other: np.ndarray) -> float:
-        return macro_f1(truth, one) - macro_f1(truth, other)
-
-    columns = (truth, one, other)
-    difference, interval = accuracy_difference(one == truth, other == truth)
-    return {
-        "accuracy_difference": difference,
-        "accuracy_difference_interval": interval,
-        "macro_f1_difference": f1(*columns),
-        "macro_f1_difference_interval": bootstrap_interval(f1, *columns),
-    }
-
-
-def _look_alike(one: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> dict[str, Any]:
-    pairs = list(zip(one, other, strict=True))
-    correlations = np.array([rank_correlation(*pair) for pair in pairs])
-    both = np.isfinite(correlations)
-    return {
-        "rank_correlation": float(correlations[both].mean()),
-        "overlap": float(np.mean([overlap(*pair) for pair, kept in zip(pairs, both, strict=True) if kept])),
-        "sample": int(both.sum()),
-        "empty": int((~both).sum()),
-    }
+def _pair(one: Path, other: Path, first: Predictions, second: Predictions) -> Pair:
+    """How the answers of two checkpoints agree; nothing of their heatmaps."""
+    if first.photo.tolist() != second.photo.tolist() or first.genera != second.genera:
+        raise CheckpointError(f"{one.name} and {other.name} were not evaluated on the same photos and genera.")
+    truth, said, also_said = first.labels, first.most_probable, second.most_probable
+    accuracy, accuracy_interval = accuracy_difference(said == truth, also_said == truth)
+    f1, f1_interval = macro_f1_difference(truth, said, also_said)
+    return Pair(
+        models=(one.name, other.name),
+        weights=(weights_hash(one), weights_hash(other)),
+        same_genus=float((said == also_said).mean()),
+        photos=len(truth),
+        accuracy_difference=accuracy,
+        accuracy_difference_interval=accuracy_interval,
+        macro_f1_difference=f1,
+        macro_f1_difference_interval=f1_interval,
+        rank_correlation=None,
+        overlap=None,
+        sample=0,
+        empty=0,
+    )
 
 
-def _named_genera(folder: Path, photos: Sequence[str]) -> np.ndarray:
-    """Class indices that the checkpoint's predictions.csv gives the photos."""
+def _with_heatmaps(pair: Pair, one: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> Pair:
+    both = list(zip(one, other, strict=True))
+    correlations = np.array([rank_correlation(*maps) for maps in both])
+    ranked = np.isfinite(correlations)
+    if not ranked.any():
+        return replace(pair, empty=len(both))
+    overlaps = [overlap(*maps) for maps, finite in zip(both, ranked, strict=True) if finite]
+    return replace(
+        pair,
+        rank_correlation=float(correlations[ranked].mean()),
+        overlap=float(np.mean(overlaps)),
+        sample=int(ranked.sum()),
+        empty=int((~ranked).sum()),
+    )
+
+
+def _test_answers(folder: Path) -> Predictions:
+    """The known test photos of a checkpoint's predictions.csv."""
     path = folder / PREDICTIONS_FILE
-    known = read_predictions(path).where(KNOWN, "test") if path.exists() else None
-    if known is None or known.photo.tolist() != list(photos):
+    if not path.is_file():
         raise CheckpointError(f"{folder} was not evaluated on these photos: run train.py evaluate first.")
-    return known.logits.argmax(axis=1)
+    return read_predictions(path).where(KNOWN, "test")

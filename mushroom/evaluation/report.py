@@ -1,156 +1,270 @@
-"""A checkpoint meets prepared photos: predictions, report, model card, all into the checkpoint folder."""
+"""``report.json`` as types: what pages, model card and commands read of a checkpoint's measurements.
+
+What a visitor is told counts: a known photo that is turned away as none of the genera is not told right.
+"""
 
 import json
-import platform
-import statistics
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from PIL import Image
-from tqdm import tqdm
+from pydantic import TypeAdapter, ValidationError
 
-from mushroom.checkpoint import CARD_FILE, PREDICTIONS_FILE, REPORT_FILE, write_config, write_json, write_text
-from mushroom.classifier import Classifier
-from mushroom.dataset import Prepared
-from mushroom.evaluation import metrics
-from mushroom.evaluation.metrics import KNOWN, Predictions
-from mushroom.explain.faithfulness import faithfulness_table
-from mushroom.explain.methods import METHODS
-from mushroom.hub import model_card
-from mushroom.photos import read_photo_file
+from mushroom.checkpoint import REPORT_FILE, write_json
+from mushroom.errors import CheckpointError
 
-FAITHFULNESS_SAMPLE = 32
-FAITHFULNESS_SEED = 0
-MASKED_PASSES = 1500
-"""Methods that look at the photo once for each channel are left out where that would be more passes a photo."""
+Interval = tuple[float, float]
+"""Lower and upper bound of a 95 % interval."""
 
-LATENCY_REPEATS = 50
-LATENCY_WARM_UPS = 5
-LATENCY_SIZE = (1600, 1200)
+# --- Types --------------------------------------------------------------------------------------------------
 
 
-def evaluate(checkpoint: Path, prepared: Prepared, *, faithfulness: int = 0, latency: bool = False) -> dict[str, Any]:
-    """Predict every prepared photo and write predictions, report, config and model card; returns the report.
+@dataclass(frozen=True)
+class GenusScores:
+    """One genus in one split of ``support`` photos.
 
-    Temperature and unknown threshold are fitted on the validation split and stored in the config. The report
-    is computed from ``predictions.csv`` as written, so that the file alone reproduces it. Faithfulness of
-    heatmaps (over so many test photos) and latency are measured when asked for, and otherwise kept from the last
-    report of the same weights.
+    ``precision``, ``recall`` and ``f1`` are of the most probable genus; ``told_right``, ``turned_away`` and
+    ``told_wrong`` are shares of what a visitor is told, and sum to 1 (all 0 without photos).
     """
-    classifier = Classifier.load(checkpoint)
-    text = metrics.predictions_csv(predict_prepared(classifier, prepared))
-    write_text(checkpoint / PREDICTIONS_FILE, text)
-    predictions = metrics.read_predictions(checkpoint / PREDICTIONS_FILE)
-    report = metrics.build_report(predictions)
-    config = replace(
-        classifier.config,
-        temperature=report["temperature"],
-        unknown_threshold=report["unknown"]["threshold"],
-        data_fingerprint=prepared.fingerprint,
-    )
-    write_config(checkpoint, config)
-    report |= _kept(checkpoint, classifier.weights_sha256)
-    if faithfulness:
-        report["faithfulness"] = measure_faithfulness(Classifier.load(checkpoint), prepared, faithfulness)
-    if latency:
-        report["latency"] = measure_latency(Classifier.load(checkpoint))
-    report["data_fingerprint"] = prepared.fingerprint
-    report["weights_sha256"] = classifier.weights_sha256
-    write_json(checkpoint / REPORT_FILE, report)
-    write_text(checkpoint / CARD_FILE, model_card(config, report, classifier.parameter_count))
-    return report
+
+    genus: str
+    support: int
+    precision: float
+    recall: float
+    recall_interval: Interval
+    f1: float
+    told_right: float
+    turned_away: float
+    told_wrong: float
 
 
-def predict_prepared(classifier: Classifier, prepared: Prepared) -> Predictions:
-    """The network's answers for all photos of a prepared folder, known and background, in manifest order."""
-    known, background = prepared.manifest, prepared.background
-    columns: dict[str, list[str]] = {name: [] for name in metrics.PREDICTION_COLUMNS}
-    paths: list[Path] = []
-    for table in (known, background):
-        if table is None:
-            continue
-        for row in table.to_dict("records"):
-            paths.append(prepared.photo_path(row))
-            columns["photo"].append(row["photo"])
-            columns["kind"].append(row.get("kind") or KNOWN)
-            columns["split"].append(row["split"])
-            columns["genus"].append(row.get("genus") or "")
-            columns["source"].append(row.get("source") or "")
-    logits = [
-        answer
-        for chunk in _chunks(tqdm(paths, desc="predicting", unit="photo"))
-        for answer in classifier.logits([read_photo_file(path) for path in chunk])
-    ]
-    text = {name: np.array(values, dtype=str) for name, values in columns.items()}
-    return Predictions(logits=np.array(logits), genera=classifier.config.genera, **text)
+@dataclass(frozen=True)
+class Bin:
+    """Photos whose confidence lies within ``lower`` to ``upper``: mean confidence, accuracy, number."""
+
+    lower: float
+    upper: float
+    confidence: float
+    accuracy: float
+    count: int
 
 
-def measure_latency(classifier: Classifier) -> dict[str, Any]:
-    """Seconds from a decoded photo to its answer and the heatmaps of all layers, one photo at a time.
+@dataclass(frozen=True)
+class CoveragePoint:
+    """Where answers below ``confidence`` are withheld too: the share still answered, and of those the share wrong."""
 
-    In the form that ``report.json`` holds: the median and the extremes of ``repeats``, the number of ``layers``, and
-    the ``threads`` of the processor they took.
+    confidence: float
+    coverage: float
+    error: float
+
+
+@dataclass(frozen=True)
+class SourceScores:
+    """The photos of one source: number, accuracy of the most probable genus, share told right."""
+
+    source: str
+    count: int
+    accuracy: float
+    told_right: float
+
+
+@dataclass(frozen=True)
+class SplitScores:
+    """Known photos of one split.
+
+    ``told_right``, ``turned_away`` and ``told_wrong`` are shares of all and sum to 1; ``answered_right`` is the share
+    told right of those that are not turned away. ``accuracy``, ``top2``, ``mean_recall`` and the F1 scores are of the
+    most probable genus, told or not. ``confusion`` has the true genus in rows; columns are what is told: the genera,
+    then none of them. ``ece_before`` and ``ece_after`` are calibration errors without and with the temperature.
+    ``unseen_source_photos`` are those of sources that no training photo is from.
     """
-    noise = np.random.default_rng(0).integers(0, 255, (*LATENCY_SIZE[::-1], 3)).astype(np.uint8)
-    photo = Image.fromarray(noise)
-    seconds = []
-    for _ in range(LATENCY_WARM_UPS + LATENCY_REPEATS):
-        began = time.perf_counter()
-        classifier.explain(photo, layers="all")
-        seconds.append(time.perf_counter() - began)
-    measured = seconds[LATENCY_WARM_UPS:]
-    return {
-        "median_s": statistics.median(measured),
-        "fastest_s": min(measured),
-        "slowest_s": max(measured),
-        "repeats": LATENCY_REPEATS,
-        "layers": len(classifier.layers),
-        "threads": torch.get_num_threads(),
-        "processor": platform.machine(),
-    }
+
+    count: int
+    sources: int
+    unseen_source_photos: int
+    told_right: float
+    told_right_interval: Interval
+    turned_away: float
+    told_wrong: float
+    answered_right: float
+    accuracy: float
+    accuracy_interval: Interval
+    top2: float
+    mean_recall: float
+    mean_recall_interval: Interval
+    macro_f1: float
+    macro_f1_interval: Interval
+    macro_f1_supported: float | None
+    supported_genera: tuple[str, ...]
+    loss: float
+    ece_before: float
+    ece_after: float
+    reliability_before: tuple[Bin, ...]
+    reliability_after: tuple[Bin, ...]
+    coverage: tuple[CoveragePoint, ...]
+    per_genus: tuple[GenusScores, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    per_source: tuple[SourceScores, ...]
+
+    @property
+    def unseen_sources(self) -> bool:
+        """Whether every photo is from a source that the network learned nothing from."""
+        return self.unseen_source_photos == self.count
 
 
-def measure_faithfulness(classifier: Classifier, prepared: Prepared, photo_count: int) -> dict[str, Any]:
-    """The method x layer table over a seeded sample of the test split, for the genus the network predicts.
+@dataclass(frozen=True)
+class KindScores:
+    """Photos of one kind that is none of the genera: how often one scores higher than a known photo, share caught."""
 
-    In the form that ``report.json`` holds: ``sample`` photos, ``seed``, what ``faithfulness_table`` gives, and the
-    methods ``left_out`` because they would take too long.
-    """
-    test = prepared.manifest[prepared.manifest.split == "test"]
-    sample = test.sample(min(photo_count, len(test)), random_state=FAITHFULNESS_SEED).sort_values("photo")
-    photos = [read_photo_file(prepared.photo_path(row)) for row in sample.to_dict("records")]
-    layers = classifier.choose_layers("stages")
-    stages: Any = getattr(classifier.model.backbone, "feature_info", ())
-    passes = sum(stage["num_chs"] for stage in stages)
-    slow = [key for key, method in METHODS.items() if method.needs == "masked scores" and passes > MASKED_PASSES]
-    methods = [method for method in classifier.methods if method not in slow]
-    images = classifier.to_images(photos)
-    table = faithfulness_table(classifier.model, images, layers, methods=methods, seed=FAITHFULNESS_SEED)
-    return {"sample": len(photos), "seed": FAITHFULNESS_SEED, **table, "left_out": slow}
+    count: int
+    auroc: float
+    caught: float | None
 
 
-def _kept(checkpoint: Path, weights_sha256: str) -> dict[str, Any]:
-    """What the last report measured at length and still holds, because the weights are the same."""
-    path = checkpoint / REPORT_FILE
-    if not path.exists():
-        return {}
-    last = json.loads(path.read_text(encoding="utf-8"))
-    if last.get("weights_sha256") != weights_sha256:
-        return {}
-    return {name: last[name] for name in ("faithfulness", "latency") if name in last}
+@dataclass(frozen=True)
+class UnknownScores:
+    """How well an unknown score tells known photos from others; None where there is no threshold."""
+
+    known_turned_away: float | None
+    kinds: Mapping[str, KindScores]
 
 
-def _chunks(paths: Sequence[Path], size: int = 32) -> Iterator[list[Path]]:
-    chunk: list[Path] = []
-    for path in paths:
-        chunk.append(path)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
+@dataclass(frozen=True)
+class ThresholdPoint:
+    """A choice of threshold on the validation split: what it turns away of known photos and catches of each kind."""
+
+    threshold: float
+    known_turned_away: float
+    caught: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """The third answer: the threshold in use, what it does in each split, and other scores on the test split."""
+
+    threshold: float | None
+    max_turned_away: float
+    splits: Mapping[str, UnknownScores]
+    curve: tuple[ThresholdPoint, ...]
+    scores: Mapping[str, UnknownScores]
+
+
+@dataclass(frozen=True)
+class SeveralPhotos:
+    """Test photos of one species and source answered in groups of two or three, against each photo on its own."""
+
+    groups: int
+    photos: int
+    single_told_right: float
+    together_told_right: float
+    single_accuracy: float
+    together_accuracy: float
+
+
+@dataclass(frozen=True)
+class FaithfulnessRow:
+    """Mean faithfulness of one method at one layer; see ``explain.faithfulness``."""
+
+    method: str
+    layer: str
+    stage: int | None
+    deletion: float
+    insertion: float
+    average_drop: float
+    increase: float
+    randomisation_correlation: float | None
+
+
+@dataclass(frozen=True)
+class Chance:
+    """What heatmaps of smooth noise reach."""
+
+    deletion: float
+    insertion: float
+    average_drop: float
+    increase: float
+
+
+@dataclass(frozen=True)
+class MostFaithful:
+    """The layer and method whose heatmaps changed the prediction most when covered."""
+
+    layer: str
+    method: str
+
+
+@dataclass(frozen=True)
+class FaithfulnessTable:
+    """Every method at every stage over ``sample`` test photos; ``left_out`` methods would have taken too long."""
+
+    sample: int
+    seed: int
+    rows: tuple[FaithfulnessRow, ...]
+    chance: Chance
+    best: MostFaithful | None = None
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Seconds from a decoded photo to its answer and the heatmaps of all ``layers``, one photo at a time."""
+
+    median_s: float
+    fastest_s: float
+    slowest_s: float
+    repeats: int
+    layers: int
+    threads: int
+    processor: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that was measured of a checkpoint; ``photos`` are numbers of known photos by split and genus."""
+
+    genera: tuple[str, ...]
+    photos: Mapping[str, Mapping[str, int]]
+    temperature: float
+    unknown: Unknown
+    splits: Mapping[str, SplitScores]
+    several: SeveralPhotos | None = None
+    faithfulness: FaithfulnessTable | None = None
+    latency: Latency | None = None
+    data_fingerprint: str = ""
+    weights_sha256: str = ""
+    rank: str = "genus"
+
+    @property
+    def test(self) -> SplitScores | None:
+        """The split whose numbers count; None where the data had none."""
+        return self.splits.get("test")
+
+
+# --- There and back -----------------------------------------------------------------------------------------
+
+
+_REPORT = TypeAdapter(Report)
+
+
+def read_report(folder: Path) -> Report | None:
+    """``report.json`` of a checkpoint folder; None where it has none. Raises CheckpointError where it is damaged."""
+    path = folder / REPORT_FILE
+    if not path.is_file():
+        return None
+    try:
+        return _REPORT.validate_json(path.read_bytes())
+    except (ValidationError, OSError) as error:
+        raise CheckpointError(
+            f"{REPORT_FILE} of {folder.name} is damaged or of another version: run `python train.py evaluate` on it."
+        ) from error
+
+
+def write_report(folder: Path, report: Report) -> None:
+    """Write ``report.json`` whole or not at all."""
+    write_json(folder / REPORT_FILE, asdict(report))
+
+
+def faithfulness_of(measured: Mapping[str, Any]) -> FaithfulnessTable:
+    """What ``faithfulness_table`` gives, with sample and seed, as a type."""
+    return TypeAdapter(FaithfulnessTable).validate_json(json.dumps(measured))

@@ -3,13 +3,14 @@
 import pytest
 
 from mushroom.app import figures
+from mushroom.evaluation.report import Bin
 from mushroom.genera import GENERA
 
 EVEN = dict.fromkeys(GENERA, 0.05)
 SURE = EVEN | {"Russula": 0.6}
 BINS = [
-    {"lower": 0.5, "upper": 0.6, "confidence": 0.55, "accuracy": 0.5, "count": 10},
-    {"lower": 0.9, "upper": 1.0, "confidence": 0.95, "accuracy": 0.97, "count": 90},
+    Bin(lower=0.5, upper=0.6, confidence=0.55, accuracy=0.5, count=10),
+    Bin(lower=0.9, upper=1.0, confidence=0.95, accuracy=0.97, count=90),
 ]
 HISTORY = [
     {"epoch": "1", "phase": "head", "train_loss": "1", "validation_loss": "2", "train_accuracy": "0.5",

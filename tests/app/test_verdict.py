@@ -11,11 +11,18 @@ import pytest
 
 from mushroom.app import records, tables, verdict
 from mushroom.app.records import Answer, Names
+from mushroom.evaluation.predictions import read_predictions
+from mushroom.evaluation.report import FaithfulnessRow, KindScores, UnknownScores, write_report
+from mushroom.evaluation.scoring import Calibration, build_report
 
 KNOWN = Names(("Amanita", "Boletus"))
 ROWS = [
-    {"method": "gradcam", "layer": "one", "insertion": 0.8, "deletion": 0.3, "randomisation_correlation": 0.1},
-    {"method": "eigencam", "layer": "one", "insertion": 0.7, "deletion": 0.6, "randomisation_correlation": 1.0},
+    FaithfulnessRow(
+        "gradcam", "one", 0, insertion=0.8, deletion=0.3, average_drop=0, increase=0, randomisation_correlation=0.1
+    ),
+    FaithfulnessRow(
+        "eigencam", "one", 0, insertion=0.7, deletion=0.6, average_drop=0, increase=0, randomisation_correlation=1.0
+    ),
 ]
 
 
@@ -34,7 +41,7 @@ def written_checkpoint(folder: Path, logits: dict[str, list[float]], threshold: 
     for photo, values in logits.items():
         rows.writerow([photo, "known", "test", photo.split("/")[0], "somebody", *values])
     (folder / "predictions.csv").write_text(text.getvalue())
-    (folder / "report.json").write_text(json.dumps({"temperature": 1.0, "unknown": {"threshold": threshold}}))
+    write_report(folder, build_report(read_predictions(folder / "predictions.csv"), Calibration(1.0, threshold)))
     (folder / "config.json").write_text(json.dumps({"genera": KNOWN.names}))
     return folder
 
@@ -74,10 +81,10 @@ def test_what_can_not_be_read_is_said_and_logged(tmp_path: Path, caplog: pytest.
     folder = written_checkpoint(tmp_path / "model", {"Amanita/0": [1, 0]}, None)
     (folder / "report.json").write_text("{")
     with caplog.at_level(logging.WARNING):
-        assert records.report(folder) == {}
+        assert records.report(folder) is None
         assert records.answers(folder) == []
     assert "report.json" in caplog.text
-    assert any("can't be read" in note for note in st.session_state.pop("notes", []))
+    assert any("train.py evaluate" in note for note in st.session_state.pop("notes", []))
     st.session_state.clear()
 
 
@@ -139,7 +146,9 @@ def test_the_verdict_is_on_unseen_sources_where_there_are_enough() -> None:
     learned = [answer("l", "Amanita", "Amanita", source="mine")]
     familiar = [answer(f"f{n}", "Amanita", "Amanita", source="mine") for n in range(50)]
     strangers = [answer(f"s{n}", "Boletus", "Boletus" if n % 2 else "Amanita", source="x") for n in range(40)]
-    told = verdict.sentences([*familiar, *strangers], learned, {"cars": {"rejected": 0.5, "count": 8}}, KNOWN)
+    told = verdict.sentences(
+        [*familiar, *strangers], learned, UnknownScores(0.1, {"cars": KindScores(8, 0.9, 0.5)}), KNOWN
+    )
     assert len(told) == 4
     assert "Of 40 photos of strangers" in told[0]
     assert "**50% right**" in told[0]

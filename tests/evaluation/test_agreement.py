@@ -1,6 +1,5 @@
 """How far networks agree, how long a photo takes, and what the pages make of both."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -9,11 +8,12 @@ import torch
 from painted import PAINTED, paint_photos
 
 from mushroom.app import records
-from mushroom.checkpoint import save_checkpoint
+from mushroom.checkpoint import AGREEMENT_FILE, save_checkpoint
 from mushroom.dataset import Prepared, load_prepared
 from mushroom.errors import CheckpointError
-from mushroom.evaluation.agreement import measure_agreement, write_agreement
-from mushroom.evaluation.report import LATENCY_REPEATS, evaluate
+from mushroom.evaluation.agreement import agreement_again, measure_agreement, read_agreement, write_agreement
+from mushroom.evaluation.evaluate import LATENCY_REPEATS, evaluate
+from mushroom.evaluation.report import read_report
 from mushroom.model import ModelConfig, build_model
 from mushroom.training.prepare import prepare
 
@@ -43,24 +43,38 @@ def models(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 def test_networks_of_the_same_weights_agree_and_others_less(models: Path, prepared: Prepared) -> None:
     found = measure_agreement([models / "one", models / "other", models / "same"], prepared)
-    pairs = {tuple(pair["models"]): pair for pair in found["pairs"]}
+    pairs = {tuple(pair.models): pair for pair in found.pairs}
     assert set(pairs) == {("one", "other"), ("one", "same"), ("other", "same")}
     same = pairs["one", "same"]
-    assert (same["same_genus"], same["rank_correlation"], same["overlap"]) == (1.0, pytest.approx(1.0), 1.0)
-    assert (same["accuracy_difference"], same["macro_f1_difference_interval"]) == (0.0, [0.0, 0.0])
-    assert pairs["one", "other"]["rank_correlation"] < 0.99
-    assert same["sample"] + same["empty"] == same["photos"] == int((prepared.manifest.split == "test").sum())
+    assert (same.same_genus, same.rank_correlation, same.overlap) == (1.0, pytest.approx(1.0), 1.0)
+    assert (same.accuracy_difference, same.macro_f1_difference_interval) == (0.0, (0.0, 0.0))
+    assert pairs["one", "other"].rank_correlation < 0.99
+    assert same.sample + same.empty == same.photos == int((prepared.manifest.split == "test").sum())
 
 
 def test_a_difference_is_told_with_what_chance_would_make_of_it(models: Path, prepared: Prepared) -> None:
-    forth = measure_agreement([models / "one", models / "other"], prepared)["pairs"][0]
-    back = measure_agreement([models / "other", models / "one"], prepared)["pairs"][0]
+    forth = measure_agreement([models / "one", models / "other"], prepared).pairs[0]
+    back = measure_agreement([models / "other", models / "one"], prepared).pairs[0]
     for score in ("accuracy", "macro_f1"):
-        low, high = forth[f"{score}_difference_interval"]
-        assert low <= forth[f"{score}_difference"] <= high
-        assert back[f"{score}_difference"] == pytest.approx(-forth[f"{score}_difference"])
-    scores = [json.loads((models / name / "report.json").read_text())["splits"]["test"] for name in ("one", "other")]
-    assert forth["accuracy_difference"] == pytest.approx(scores[0]["accuracy"] - scores[1]["accuracy"])
+        low, high = getattr(forth, f"{score}_difference_interval")
+        assert low <= getattr(forth, f"{score}_difference") <= high
+        assert getattr(back, f"{score}_difference") == pytest.approx(-getattr(forth, f"{score}_difference"))
+    first, second = (read_report(models / name).test for name in ("one", "other"))
+    assert forth.accuracy_difference == pytest.approx(first.accuracy - second.accuracy)
+    assert forth.macro_f1_difference == pytest.approx(first.macro_f1 - second.macro_f1)
+
+
+def test_agreement_is_told_anew_from_predictions_alone(models: Path, prepared: Prepared) -> None:
+    found = measure_agreement([models / "one", models / "other"], prepared)
+    write_agreement(models, found)
+    assert agreement_again(models) == found == read_agreement(models)
+    (models / AGREEMENT_FILE).write_text("{")
+    with pytest.raises(CheckpointError, match="damaged"):
+        read_agreement(models)
+    (models / AGREEMENT_FILE).unlink()
+    assert read_agreement(models) is None
+    with pytest.raises(CheckpointError, match="measure it"):
+        agreement_again(models)
 
 
 def test_the_pages_find_an_agreement_only_for_the_weights_it_was_measured_with(
@@ -70,10 +84,10 @@ def test_the_pages_find_an_agreement_only_for_the_weights_it_was_measured_with(
     assert records.agreement(one, other, ["a", "b"]) is None
     found = measure_agreement([one, other], prepared)
     write_agreement(models, found)
-    weights = found["pairs"][0]["weights"]
+    weights = found.pairs[0].weights
     read = records.agreement(other, one, weights[::-1])
     assert read is not None
-    assert read.same_genus == found["pairs"][0]["same_genus"]
+    assert read.same_genus == found.pairs[0].same_genus
     assert records.agreement(one, other, ["changed", weights[1]]) is None
 
 
@@ -90,9 +104,10 @@ def test_latency_is_kept_while_the_weights_are_the_same_and_evaluating_again_cha
     models: Path, prepared: Prepared
 ) -> None:
     report = evaluate(models / "same", prepared, latency=True)
-    latency = report["latency"]
-    assert 0 < latency["fastest_s"] <= latency["median_s"] <= latency["slowest_s"]
-    assert latency["repeats"] == LATENCY_REPEATS >= 50
+    latency = report.latency
+    assert latency is not None
+    assert 0 < latency.fastest_s <= latency.median_s <= latency.slowest_s
+    assert latency.repeats == LATENCY_REPEATS >= 50
     before = (models / "same" / "report.json").read_bytes()
     evaluate(models / "same", prepared)
     assert (models / "same" / "report.json").read_bytes() == before

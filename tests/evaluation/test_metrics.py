@@ -1,192 +1,76 @@
-"""Scores, calibration and the report, checked against numbers worked out by hand."""
-
-import json
+"""Scores and their intervals, checked against numbers worked out by hand."""
 
 import numpy as np
 import pytest
-from sklearn.metrics import f1_score
+from sklearn.metrics import f1_score, recall_score
 
-from mushroom import calibration
 from mushroom.evaluation import metrics
-from mushroom.evaluation.metrics import KNOWN, Predictions
-from mushroom.genera import GENERA
-
-
-def logits_for(labels: list[int], predicted: list[int], strength: float = 5.0) -> np.ndarray:
-    logits = np.zeros((len(labels), 9), np.float32)
-    logits[np.arange(len(labels)), predicted] = strength
-    return logits
-
-
-def known_predictions(labels: list[int], predicted: list[int], split: str = "test") -> Predictions:
-    count = len(labels)
-    return Predictions(
-        photo=np.array([f"{split}/{index}.jpg" for index in range(count)]),
-        kind=np.full(count, KNOWN),
-        split=np.full(count, split),
-        genus=np.array([GENERA[label] for label in labels]),
-        source=np.array(["a" if index % 2 else "b" for index in range(count)]),
-        logits=logits_for(labels, predicted),
-        genera=GENERA,
-    )
-
-
-def joined(*parts: Predictions) -> Predictions:
-    columns = {
-        name: np.concatenate([getattr(part, name) for part in parts])
-        for name in (*metrics.PREDICTION_COLUMNS, "logits")
-    }
-    return Predictions(genera=GENERA, **columns)
-
-
-def background_predictions(kind: str, split: str, strength: float, count: int = 8) -> Predictions:
-    blank = np.full(count, "")
-    return Predictions(
-        photo=np.array([f"{kind}/{index}.jpg" for index in range(count)]),
-        kind=np.full(count, kind),
-        split=np.full(count, split),
-        genus=blank,
-        source=blank,
-        logits=logits_for([0] * count, [0] * count, strength),
-        genera=GENERA,
-    )
-
-
-def test_confusion_has_the_true_genus_in_rows_and_the_predicted_in_columns() -> None:
-    scores = metrics.score_split(known_predictions([0, 0, 1], [0, 1, 1]), temperature=1.0)
-    assert scores["confusion"][0][:2] == [1, 1]
-    assert scores["confusion"][1][:2] == [0, 1]
-    assert scores["accuracy"] == pytest.approx(2 / 3)
-
-
-def test_precision_recall_and_f1_are_not_each_other() -> None:
-    scores = metrics.score_split(known_predictions([0, 0, 0, 1], [0, 1, 1, 1]), temperature=1.0)
-    first = scores["per_genus"][0]
-    assert first["precision"] == pytest.approx(1.0)
-    assert first["recall"] == pytest.approx(1 / 3)
-    assert first["f1"] == pytest.approx(0.5)
-    assert first["support"] == 3
 
 
 def test_macro_f1_leaves_out_genera_that_do_not_occur() -> None:
     assert metrics.macro_f1(np.array([0, 1]), np.array([0, 1])) == pytest.approx(1.0)
 
 
-def test_macro_f1_is_scikit_learns() -> None:
+def test_macro_f1_and_mean_recall_are_scikit_learns() -> None:
     random = np.random.default_rng(0)
     labels, predicted = random.integers(0, 9, 200), random.integers(0, 9, 200)
     expected = f1_score(labels, predicted, labels=[1, 4, 8], average="macro")
     assert metrics.macro_f1(labels, predicted, [1, 4, 8]) == pytest.approx(expected)
+    recall = recall_score(labels, predicted, average="macro")
+    assert metrics.mean_recall(labels, labels == predicted) == pytest.approx(recall)
 
 
-def test_macro_f1_of_supported_genera_needs_twenty_photos_each() -> None:
-    labels = [0] * 20 + [1] * 19
-    scores = metrics.score_split(known_predictions(labels, labels), temperature=1.0)
-    assert scores["supported_genera"] == ["Agaricus"]
+def test_the_interval_of_macro_f1_is_that_of_a_case_worked_out_by_hand() -> None:
+    """One photo of A told right, two of B of which one is called A: resampled within genera, the photo of A stays,
+    and of B both, one or none of the two draws are right, with chances 1/4, 1/2, 1/4: macro-F1 1, 2/3 and 1/4."""
+    labels, predicted = np.array([0, 1, 1]), np.array([0, 1, 0])
+    assert metrics.macro_f1(labels, predicted) == pytest.approx(2 / 3)
+    assert metrics.macro_f1_interval(labels, predicted) == (pytest.approx(1 / 4), pytest.approx(1.0))
 
 
-def test_top2_counts_the_second_guess() -> None:
-    predictions = known_predictions([0, 1], [1, 1])
-    predictions.logits[0, 0] = 4.0
-    assert metrics.score_split(predictions, 1.0)["top2"] == 1.0
+def test_a_genus_of_one_photo_is_in_every_resample() -> None:
+    """A perfect network but for one genus of one photo: drawn without regard to genera, most resamples lack it and
+    score 1, which the value never reaches."""
+    labels = np.array([0] * 40 + [1] * 40 + [2])
+    predicted = np.array([0] * 40 + [1] * 40 + [0])
+    value = metrics.macro_f1(labels, predicted)
+    low, high = metrics.macro_f1_interval(labels, predicted)
+    assert value == pytest.approx((80 / 81 + 1 + 0) / 3)
+    assert low == high == pytest.approx(value)
 
 
-def test_calibration_error_is_the_gap_between_confidence_and_accuracy() -> None:
-    probability = np.full((10, 9), 0.2 / 8)
-    probability[:, 0] = 0.8
-    labels = np.array([0] * 5 + [1] * 5)
-    bins = metrics.reliability(probability, labels)
-    assert metrics.expected_calibration_error(bins) == pytest.approx(0.3)
-    assert bins == [
-        {
-            "lower": pytest.approx(12 / 15),
-            "upper": pytest.approx(13 / 15),
-            "confidence": pytest.approx(0.8),
-            "accuracy": 0.5,
-            "count": 10,
-        }
-    ]
+def test_the_interval_of_a_macro_f1_difference_is_resampled_within_genera_too() -> None:
+    """As by hand above against a network that is always right: differences 0, -1/3 and -3/4."""
+    labels, predicted = np.array([0, 1, 1]), np.array([0, 1, 0])
+    difference, (low, high) = metrics.macro_f1_difference(labels, predicted, labels)
+    assert (difference, low, high) == (pytest.approx(-1 / 3), pytest.approx(-3 / 4), pytest.approx(0.0))
 
 
-def test_temperature_is_recovered_from_overconfident_logits() -> None:
-    random = np.random.default_rng(0)
-    logits = random.normal(size=(4000, 9)) * 2
-    chances = calibration.probabilities(logits, 1.0)
-    labels = np.array([random.choice(9, p=row) for row in chances])
-    assert calibration.fit_temperature(logits * 3, labels) == pytest.approx(3.0, rel=0.08)
-
-
-def test_temperature_changes_no_prediction() -> None:
-    logits = np.random.default_rng(0).normal(size=(50, 9))
-    hot, cold = calibration.probabilities(logits, 5.0), calibration.probabilities(logits, 0.2)
-    assert (hot.argmax(1) == cold.argmax(1)).all()
-    assert hot.sum(1) == pytest.approx(np.ones(50))
-
-
-def test_threshold_lets_the_promised_share_of_known_photos_pass() -> None:
-    scores = np.random.default_rng(0).normal(size=1000)
-    threshold = calibration.fit_unknown_threshold(scores)
-    assert threshold is not None
-    assert (scores <= threshold).mean() == pytest.approx(calibration.KNOWN_PASS_RATE, abs=0.002)
-
-
-@pytest.mark.parametrize("name", sorted(calibration.UNKNOWN_SCORES))
-def test_unknown_scores_rise_as_evidence_falls(name: str) -> None:
-    sure, unsure = calibration.UNKNOWN_SCORES[name](logits_for([0, 0], [0, 0], 8.0) * [[1], [0.1]])
-    assert unsure > sure
-
-
-def test_unknown_is_measured_per_kind_on_photos_held_back() -> None:
-    predictions = joined(
-        known_predictions([0, 1] * 10, [0, 1] * 10, "validation"),
-        known_predictions([0, 1] * 10, [0, 1] * 10, "test"),
-        background_predictions("not_fungi", "test", strength=0.0),
-        background_predictions("other_fungi", "test", strength=9.0),
-    )
-    measured = metrics.build_report(predictions)["unknown"]["measured"]["test"]
-    assert measured["not_fungi"] == {"count": 8, "auroc": 1.0, "rejected": 1.0}
-    assert measured["other_fungi"]["auroc"] == 0.0
-    assert measured["known_passed"] == 1.0
-
-
-def test_interval_contains_the_score_and_is_the_same_every_time() -> None:
+@pytest.mark.parametrize("strata", [None, np.array([0, 1] * 50)])
+def test_interval_contains_the_score_and_is_the_same_every_time(strata: np.ndarray | None) -> None:
     right = np.array([1] * 90 + [0] * 10)
-    low, high = metrics.bootstrap_interval(np.mean, right)
+    low, high = metrics.bootstrap_interval(np.mean, right, strata=strata)
     assert low < 0.9 < high
-    assert metrics.bootstrap_interval(np.mean, right) == [low, high]
+    assert metrics.bootstrap_interval(np.mean, right, strata=strata) == (low, high)
 
 
-def test_accuracy_per_source_passes_over_photos_without_one() -> None:
-    source, right = np.array(["a", "a", "", "b"]), np.array([True, False, False, True])
-    rows = metrics.accuracy_per_source(source, right)
-    assert rows == [
-        {"source": "a", "count": 2, "accuracy": 0.5},
-        {"source": "b", "count": 1, "accuracy": 1.0},
-    ]
+def test_strata_keep_their_sizes_in_every_resample() -> None:
+    strata = np.random.default_rng(0).permutation([3] * 5 + [7] * 11 + [8])
+    sizes = set()
+
+    def count(drawn: np.ndarray) -> float:
+        sizes.add(tuple(np.bincount(drawn, minlength=9)))
+        return 0.0
+
+    metrics.bootstrap_interval(count, strata, strata=strata)
+    assert sizes == {(0, 0, 0, 5, 0, 0, 0, 11, 1)}
 
 
-def test_report_survives_the_way_through_predictions_csv(tmp_path) -> None:
-    predictions = joined(
-        known_predictions([0, 1, 2] * 8, [0, 1, 1] * 8, "validation"),
-        known_predictions([0, 1, 2] * 8, [0, 1, 2] * 8, "test"),
-    )
-    path = tmp_path / "predictions.csv"
-    path.write_text(metrics.predictions_csv(predictions))
-    again = metrics.build_report(metrics.read_predictions(path))
-    assert json.dumps(again) == json.dumps(metrics.build_report(predictions))
+def test_the_interval_of_a_share_is_wilsons() -> None:
+    low, high = metrics.share_interval(8, 10)
+    assert (low, high) == (pytest.approx(0.490, abs=1e-3), pytest.approx(0.943, abs=1e-3))
+    assert metrics.share_interval(0, 0) == (0.0, 1.0)
 
 
-def test_a_table_with_other_columns_is_refused(tmp_path) -> None:
-    path = tmp_path / "predictions.csv"
-    path.write_text("photo,label\na,b\n")
-    with pytest.raises(ValueError, match="columns"):
-        metrics.read_predictions(path)
-
-
-def test_report_text_names_every_genus_and_the_axes() -> None:
-    predictions = joined(
-        known_predictions([0, 1] * 10, [0, 1] * 10, "validation"), known_predictions([0, 1] * 10, [0, 1] * 10)
-    )
-    text = metrics.report_text(metrics.build_report(predictions), "test")
-    assert all(genus in text for genus in GENERA)
-    assert "rows true, columns predicted" in text
+def test_auroc_is_how_often_the_other_kind_scores_higher() -> None:
+    assert metrics.auroc(np.array([0.0, 2.0]), np.array([1.0, 3.0])) == pytest.approx(3 / 4)

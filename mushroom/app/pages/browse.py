@@ -75,7 +75,8 @@ def render() -> None:
             icon=":material/info:",
         )
         return
-    if records.report(folder).get("data_fingerprint") not in (None, prepared_photos.prepared_fingerprint()):
+    report = records.report(folder)
+    if report and report.data_fingerprint not in ("", prepared_photos.prepared_fingerprint()):
         layout.note("The photos on this machine are not quite those that this network was tested on.")
     known = records.names(folder)
     filters = _filters(known)

@@ -3,14 +3,14 @@
 A verdict in four sentences first, then the numbers behind it, section by section.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
 from mushroom.app import layout, models, records, report_charts, tables, url_state, verdict
 from mushroom.app.records import Answer, Names
+from mushroom.evaluation.report import Report, SplitScores
 from mushroom.texts import percent
 
 SPLIT_TITLES = {"test": "Test", "validation": "Validation", "train": "Training"}
@@ -58,8 +58,8 @@ def render() -> None:
     if folder is None:
         return
     report = records.report(folder)
-    splits = [split for split in SPLIT_TITLES if split in report.get("splits", {})]
-    if not splits:
+    splits = [split for split in SPLIT_TITLES if report and split in report.splits]
+    if report is None or not splits:
         st.info(
             "This network has no report yet. Make one with `python train.py evaluate`.",
             icon=":material/info:",
@@ -74,30 +74,28 @@ def render() -> None:
     answers = records.answers(folder, split)
     _verdict(report, answers, records.answers(folder, "train"), known, split)
     _links()
-    scores = report["splits"][split]
+    scores = report.splits[split]
     _headline(scores, answers)
     _one_by_one(scores, answers, known)
     _matrix(answers, known, split)
     _how_sure(answers)
     _side_by_side(split)
-    report_charts.calibration(SECTIONS["calibration"], scores, report["temperature"])
-    report_charts.unknown(SECTIONS["unknown"], report["unknown"], split, len(known.names))
+    report_charts.calibration(SECTIONS["calibration"], scores, report.temperature)
+    report_charts.unknown(SECTIONS["unknown"], report.unknown, split, len(known.names))
     report_charts.training(SECTIONS["learned"], folder)
-    report_charts.photos(SECTIONS["photos"], report["photos"], scores)
-    report_charts.faithfulness(SECTIONS["heatmaps"], report.get("faithfulness"))
+    report_charts.photos(SECTIONS["photos"], report.photos, scores)
+    report_charts.faithfulness(SECTIONS["heatmaps"], report.faithfulness)
     report_charts.published(SECTIONS["notebook"], report)
 
 
 # --- The verdict --------------------------------------------------------------------------------------------
 
 
-def _verdict(
-    report: Mapping[str, Any], answers: Sequence[Answer], learned: Sequence[Answer], known: Names, split: str
-) -> None:
+def _verdict(report: Report, answers: Sequence[Answer], learned: Sequence[Answer], known: Names, split: str) -> None:
     if not answers:
         st.info("This network came without its answers (predictions.csv): only its scores are shown.")
         return
-    unknown = report["unknown"]["measured"].get(split, {})
+    unknown = report.unknown.splits.get(split)
     told = verdict.sentences(answers, learned if split != "train" else (), unknown, known)
     with st.container(key="verdict"):
         st.markdown("\n".join(f"- {sentence}" for sentence in told))
@@ -111,7 +109,7 @@ def _links() -> None:
 # --- Numbers ------------------------------------------------------------------------------------------------
 
 
-def _headline(scores: Mapping[str, Any], answers: Sequence[Answer]) -> None:
+def _headline(scores: SplitScores, answers: Sequence[Answer]) -> None:
     layout.section(SECTIONS["numbers"], anchor="numbers")
     counted = verdict.tally(answers)
     cells = [
@@ -123,21 +121,21 @@ def _headline(scores: Mapping[str, Any], answers: Sequence[Answer]) -> None:
         ),
         (
             "Most probable right",
-            f"{scores['accuracy']:.1%}",
-            _interval(scores["accuracy_interval"]),
+            f"{scores.accuracy:.1%}",
+            _interval(scores.accuracy_interval),
             "Share of photos whose most probable genus is the true one, whether it is told or not: accuracy.",
         ),
         (
             "Macro-F1",
-            f"{scores['macro_f1']:.2f}",
-            _interval(scores["macro_f1_interval"], digits=2),
+            f"{scores.macro_f1:.2f}",
+            _interval(scores.macro_f1_interval, digits=2),
             "F1 of each genus, averaged so that rare genera count as much as common ones.",
         ),
-        ("Right in first two", f"{scores['top2']:.1%}", "", "The true genus is one of the two most probable."),
+        ("Right in first two", f"{scores.top2:.1%}", "", "The true genus is one of the two most probable."),
         (
             "Calibration error",
-            f"{scores['ece_after']:.3f}",
-            f"{scores['ece_before']:.3f} before calibration",
+            f"{scores.ece_after:.3f}",
+            f"{scores.ece_before:.3f} before calibration",
             "Mean distance between how sure the network is and how often it is right; 0 is perfect.",
         ),
     ]
@@ -146,11 +144,11 @@ def _headline(scores: Mapping[str, Any], answers: Sequence[Answer]) -> None:
             with st.container(width=165, gap="xsmall"):
                 st.metric(label, value, help=explanation)
                 st.caption(note or " ")
-    if scores["macro_f1_supported"] is not None:
-        supported = ", ".join(f"*{genus}*" for genus in scores["supported_genera"])
+    if scores.macro_f1_supported is not None:
+        supported = ", ".join(f"*{genus}*" for genus in scores.supported_genera)
         st.markdown(
             f"Over the genera with enough photos to measure ({supported}) "
-            f"the macro-F1 is **{scores['macro_f1_supported']:.2f}**. {scores['count']} photos in all."
+            f"the macro-F1 is **{scores.macro_f1_supported:.2f}**. {scores.count} photos in all."
         )
 
 
@@ -160,7 +158,7 @@ def _interval(bounds: Sequence[float], digits: int | None = None) -> str:
     return f"95 % interval: {told}"
 
 
-def _one_by_one(scores: Mapping[str, Any], answers: Sequence[Answer], known: Names) -> None:
+def _one_by_one(scores: SplitScores, answers: Sequence[Answer], known: Names) -> None:
     layout.section(SECTIONS["names"], anchor="names")
     title = known.rank.capitalize()
     st.caption(
@@ -169,17 +167,17 @@ def _one_by_one(scores: Mapping[str, Any], answers: Sequence[Answer], known: Nam
         "probable. F1 joins the two. A number from a handful of photos says little."
     )
     rows = []
-    for row in scores["per_genus"]:
-        counted = verdict.tally([answer for answer in answers if answer.true_genus == row["genus"]])
-        measured = row["support"] > 0
+    for row in scores.per_genus:
+        counted = verdict.tally([answer for answer in answers if answer.true_genus == row.genus])
+        measured = row.support > 0
         rows.append(
             {
-                title: row["genus"],
+                title: row.genus,
                 "Told right": counted.share_right if counted.count else None,
-                "Precision": row["precision"] if measured else None,
-                "Recall": row["recall"] if measured else None,
-                "F1": row["f1"] if measured else None,
-                "Photos": row["support"],
+                "Precision": row.precision if measured else None,
+                "Recall": row.recall if measured else None,
+                "F1": row.f1 if measured else None,
+                "Photos": row.support,
             }
         )
     st.dataframe(
@@ -266,19 +264,18 @@ def _side_by_side(split: str) -> None:
 
 def _row(name: str, folder: Path, split: str) -> dict[str, str] | None:
     report, answers = records.report(folder), records.answers(folder, split)
-    scores = report.get("splits", {}).get(split)
-    if not answers or not scores:
+    scores = report.splits.get(split) if report else None
+    if not answers or report is None or scores is None:
         return None
     counted = verdict.tally(answers)
-    latency = report.get("latency")
     return {
         "Model": name,
         "Told right": f"{counted.share_right:.1%}",
         "Told wrong": f"{counted.wrong / counted.count:.1%}",
         "Turned away": f"{counted.turned_away / counted.count:.1%}",
-        "Most probable right": f"{scores['accuracy']:.1%}",
-        "Macro-F1": f"{scores['macro_f1']:.2f}",
-        "Calibration error": f"{scores['ece_after']:.3f}",
-        "Seconds a photo": f"{latency['median_s']:.2f}" if latency else "",
+        "Most probable right": f"{scores.accuracy:.1%}",
+        "Macro-F1": f"{scores.macro_f1:.2f}",
+        "Calibration error": f"{scores.ece_after:.3f}",
+        "Seconds a photo": f"{report.latency.median_s:.2f}" if report.latency else "",
         "Photos": str(counted.count),
     }

@@ -1,0 +1,201 @@
+"""A checkpoint meets prepared photos: predictions, report, config and model card, all into the checkpoint folder."""
+
+import platform
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from tqdm import tqdm
+
+from mushroom.checkpoint import (
+    CARD_FILE,
+    PREDICTIONS_FILE,
+    load_checkpoint,
+    read_config,
+    weights_hash,
+    write_config,
+    write_text,
+)
+from mushroom.classifier import BATCH, Classifier
+from mushroom.dataset import Prepared
+from mushroom.errors import CheckpointError
+from mushroom.evaluation.model_card import model_card
+from mushroom.evaluation.predictions import KNOWN, Predictions, predictions_csv, read_predictions
+from mushroom.evaluation.report import FaithfulnessTable, Latency, Report, faithfulness_of, read_report, write_report
+from mushroom.evaluation.scoring import Calibration, build_report, calibrate
+from mushroom.explain.faithfulness import faithfulness_table
+from mushroom.explain.methods import METHODS
+from mushroom.photos import read_photo_file
+
+FAITHFULNESS_SAMPLE = 32
+FAITHFULNESS_SEED = 0
+MASKED_PASSES = 1500
+"""Methods that look at the photo once for each channel are left out where that would be more passes a photo."""
+
+LATENCY_REPEATS = 50
+LATENCY_WARM_UPS = 5
+LATENCY_SIZE = (1600, 1200)
+
+
+def evaluate(
+    checkpoint: Path,
+    prepared: Prepared,
+    *,
+    faithfulness: int = 0,
+    latency: bool = False,
+    device: str = "cpu",
+    batch: int = BATCH,
+) -> Report:
+    """Predict every prepared photo and write predictions, report, config and model card; returns the report.
+
+    Temperature and unknown threshold are fitted on the validation split and stored in the config. The report
+    is computed from ``predictions.csv`` as written, so that the file alone reproduces it. Faithfulness of
+    heatmaps (over so many test photos) and latency are measured when asked for, and otherwise kept from the last
+    report of the same weights. Raises CheckpointError where the photos are of other genera than the checkpoint's.
+    """
+    classifier = Classifier.load(checkpoint, device=device, batch=batch)
+    strange = sorted(set(prepared.manifest.genus) - set(classifier.genera))
+    if strange:
+        raise CheckpointError(
+            f"The prepared photos are of genera that this checkpoint does not answer: {', '.join(strange[:5])}."
+        )
+    write_text(checkpoint / PREDICTIONS_FILE, predictions_csv(predict_prepared(classifier, prepared)))
+    calibration = calibrate(read_predictions(checkpoint / PREDICTIONS_FILE))
+    config = replace(
+        classifier.config,
+        temperature=calibration.temperature,
+        unknown_threshold=calibration.threshold,
+        data_fingerprint=prepared.fingerprint,
+    )
+    write_config(checkpoint, config)
+    report = report_again(checkpoint)
+    if faithfulness or latency:
+        measured = Classifier.load(checkpoint, device=device, batch=batch)
+        if faithfulness:
+            report = replace(report, faithfulness=measure_faithfulness(measured, prepared, faithfulness))
+        if latency:
+            report = replace(report, latency=measure_latency(measured))
+        write_report(checkpoint, report)
+        write_card(checkpoint, report)
+    return report
+
+
+def report_again(checkpoint: Path) -> Report:
+    """Write report and model card from the folder's own predictions and config, without any photo; the report.
+
+    What only the network can measure is kept from the last report of the same weights.
+    """
+    config = read_config(checkpoint)
+    predictions = read_predictions(checkpoint / PREDICTIONS_FILE)
+    if predictions.genera != config.genera:
+        raise CheckpointError(f"{PREDICTIONS_FILE} of {checkpoint.name} answers other genera than its config.")
+    report = build_report(predictions, Calibration(config.temperature, config.unknown_threshold))
+    report = replace(
+        report, rank=config.rank, data_fingerprint=config.data_fingerprint, weights_sha256=weights_hash(checkpoint)
+    )
+    last = _last_report(checkpoint)
+    if last is not None and last.weights_sha256 == report.weights_sha256:
+        report = replace(report, faithfulness=last.faithfulness, latency=last.latency)
+    write_report(checkpoint, report)
+    write_card(checkpoint, report)
+    return report
+
+
+def write_card(checkpoint: Path, report: Report) -> None:
+    """Write the model card of a checkpoint folder."""
+    model, config = load_checkpoint(checkpoint)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    write_text(checkpoint / CARD_FILE, model_card(config, report, parameters))
+
+
+def predict_prepared(classifier: Classifier, prepared: Prepared) -> Predictions:
+    """The network's answers for all photos of a prepared folder, known and background, in manifest order."""
+    tables = [table for table in (prepared.manifest, prepared.background) if table is not None]
+    rows = [row for table in tables for row in table.to_dict("records")]
+    paths = [prepared.photo_path(row) for row in rows]
+    logits = [
+        answer
+        for chunk in _chunks(tqdm(paths, desc="predicting", unit="photo"), classifier.batch)
+        for answer in classifier.logits([read_photo_file(path) for path in chunk])
+    ]
+    answers = classifier.read_logits(np.array(logits))
+
+    def text(name: str) -> np.ndarray:
+        return np.array([row.get(name) or "" for row in rows], dtype=str)
+
+    return Predictions(
+        photo=text("photo"),
+        kind=np.array([row.get("kind") or KNOWN for row in rows], dtype=str),
+        split=text("split"),
+        genus=text("genus"),
+        source=text("source"),
+        species=text("species"),
+        other_genus=np.array([answer.other_genus or "" for answer in answers], dtype=str),
+        unknown_score=np.array([answer.unknown_score for answer in answers]),
+        logits=np.array([answer.logits for answer in answers], np.float32),
+        genera=classifier.genera,
+    )
+
+
+def measure_latency(classifier: Classifier) -> Latency:
+    """Time a classifier on a photo of noise as large as the largest that a page keeps."""
+    noise = np.random.default_rng(0).integers(0, 255, (*LATENCY_SIZE[::-1], 3)).astype(np.uint8)
+    photo = Image.fromarray(noise)
+    seconds = []
+    for _ in range(LATENCY_WARM_UPS + LATENCY_REPEATS):
+        began = time.perf_counter()
+        classifier.explain(photo, layers="all")
+        seconds.append(time.perf_counter() - began)
+    measured = seconds[LATENCY_WARM_UPS:]
+    return Latency(
+        median_s=statistics.median(measured),
+        fastest_s=min(measured),
+        slowest_s=max(measured),
+        repeats=LATENCY_REPEATS,
+        layers=len(classifier.layers),
+        threads=torch.get_num_threads(),
+        processor=platform.machine(),
+    )
+
+
+def measure_faithfulness(classifier: Classifier, prepared: Prepared, photo_count: int) -> FaithfulnessTable:
+    """The method x layer table over a seeded sample of the test split, for the genus the network predicts.
+
+    Methods that would take too long are left out, and named.
+    """
+    test = prepared.manifest[prepared.manifest.split == "test"]
+    sample = test.sample(min(photo_count, len(test)), random_state=FAITHFULNESS_SEED).sort_values("photo")
+    photos = [read_photo_file(prepared.photo_path(row)) for row in sample.to_dict("records")]
+    layers = classifier.choose_layers("stages")
+    stages: Any = getattr(classifier.model.backbone, "feature_info", ())
+    passes = sum(stage["num_chs"] for stage in stages)
+    slow = [key for key, method in METHODS.items() if method.needs == "masked scores" and passes > MASKED_PASSES]
+    methods = [method for method in METHODS if method not in slow]
+    images = classifier.to_images(photos).to(classifier.device)
+    table = faithfulness_table(classifier.model, images, layers, methods=methods, seed=FAITHFULNESS_SEED)
+    return faithfulness_of({"sample": len(photos), "seed": FAITHFULNESS_SEED, **table, "left_out": slow})
+
+
+def _last_report(checkpoint: Path) -> Report | None:
+    """The report as it was; None where there is none that this version can read: it is about to be replaced."""
+    try:
+        return read_report(checkpoint)
+    except CheckpointError:
+        return None
+
+
+def _chunks(paths: Sequence[Path], size: int) -> Iterator[list[Path]]:
+    chunk: list[Path] = []
+    for path in paths:
+        chunk.append(path)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk

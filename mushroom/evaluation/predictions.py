@@ -1,0 +1,126 @@
+"""``predictions.csv``: what a network answered for every prepared photo, a row a photo.
+
+Columns: ``photo``, ``kind`` (``known``, or the folder of photos that are none of the genera), ``split``, ``genus`` (the
+true one; of a photo of another kind the name that its source gives it, or empty), ``source``, where known
+``species``, of a network that knows other genera by name ``unknown_score`` and ``other_genus`` (the likeliest of them),
+and then a logit for each genus, in the network's order.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mushroom.calibration import energy, probabilities
+from mushroom.errors import CheckpointError
+
+KNOWN = "known"
+"""The kind of a photo of one of the genera; every other kind is named after its folder of background photos."""
+
+PREDICTION_COLUMNS = ("photo", "kind", "split", "genus", "source")
+OPTIONAL_COLUMNS = ("species", "unknown_score", "other_genus")
+
+TURNED_AWAY = -1
+"""What a visitor is told, as a class index, where the photo looks like none of the genera."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a network answered, a row a photo: string arrays (n,) and ``logits``, float32 (n, genera).
+
+    ``unknown_score`` is float64 (n,); the higher, the less a photo looks like any of the genera.
+    """
+
+    photo: np.ndarray
+    kind: np.ndarray
+    split: np.ndarray
+    genus: np.ndarray
+    source: np.ndarray
+    species: np.ndarray
+    other_genus: np.ndarray
+    unknown_score: np.ndarray
+    logits: np.ndarray
+    genera: tuple[str, ...]
+
+    def rows(self, chosen: np.ndarray) -> "Predictions":
+        """The rows where ``chosen``, bool (n,), is true."""
+        names = (*PREDICTION_COLUMNS, *OPTIONAL_COLUMNS, "logits")
+        return Predictions(genera=self.genera, **{name: getattr(self, name)[chosen] for name in names})
+
+    def where(self, kind: str, split: str) -> "Predictions":
+        """The rows of one kind and one split."""
+        return self.rows((self.kind == kind) & (self.split == split))
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Class indices (n,) of known photos."""
+        index = {genus: i for i, genus in enumerate(self.genera)}
+        return np.array([index[genus] for genus in self.genus], dtype=int)
+
+    @property
+    def most_probable(self) -> np.ndarray:
+        """Class indices (n,) of the most probable genus, whether or not a visitor is told it."""
+        return self.logits.argmax(axis=1)
+
+    def told(self, threshold: float | None) -> np.ndarray:
+        """What a visitor is told: class indices (n,), ``TURNED_AWAY`` where the unknown score exceeds ``threshold``."""
+        if threshold is None:
+            return self.most_probable
+        return np.where(self.unknown_score > threshold, TURNED_AWAY, self.most_probable)
+
+    def probabilities(self, temperature: float) -> np.ndarray:
+        """Calibrated probabilities (n, genera)."""
+        return probabilities(self.logits, temperature)
+
+    def __len__(self) -> int:
+        return len(self.photo)
+
+
+def told_right(labels: np.ndarray, told: np.ndarray) -> np.ndarray:
+    """Whether a visitor is told the true genus, bool (n,): a known photo that is turned away is not told right.
+
+    This is the one meaning of "right" in reports, on pages and in the track record. ``labels`` and ``told`` are class
+    indices (n,), see ``Predictions.told``.
+    """
+    return labels == told
+
+
+def predictions_csv(predictions: Predictions) -> str:
+    """The text of ``predictions.csv``; optional columns only where they say something."""
+    columns = {name: getattr(predictions, name) for name in PREDICTION_COLUMNS}
+    if (predictions.species != "").any():
+        columns["species"] = predictions.species
+    if (predictions.other_genus != "").any():
+        columns["unknown_score"] = [f"{score:.5f}" for score in predictions.unknown_score]
+        columns["other_genus"] = predictions.other_genus
+    texts = pd.DataFrame(columns)
+    logits = pd.DataFrame(predictions.logits, columns=list(predictions.genera)).map("{:.5f}".format)
+    return pd.concat([texts, logits], axis=1).to_csv(index=False, lineterminator="\n")
+
+
+def read_predictions(path: Path) -> Predictions:
+    """``predictions.csv`` of a checkpoint folder. Raises CheckpointError where it is not such a table."""
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path.name} can't be read: evaluate the checkpoint again.") from error
+    if tuple(table.columns[: len(PREDICTION_COLUMNS)]) != PREDICTION_COLUMNS:
+        raise CheckpointError(f"{path.name} does not begin with the columns {', '.join(PREDICTION_COLUMNS)}.")
+    genera = tuple(name for name in table.columns[len(PREDICTION_COLUMNS) :] if name not in OPTIONAL_COLUMNS)
+    try:
+        logits = table[list(genera)].to_numpy(np.float64).astype(np.float32)
+        scores = table["unknown_score"].to_numpy(np.float64) if "unknown_score" in table else energy(logits)
+    except ValueError as error:
+        raise CheckpointError(f"{path.name} holds a logit that is no number: evaluate the checkpoint again.") from error
+    known = table.kind == KNOWN
+    if not np.isfinite(logits).all() or not np.isfinite(scores).all() or not table.genus[known].isin(genera).all():
+        raise CheckpointError(f"{path.name} holds rows that can't be read: evaluate the checkpoint again.")
+    blank = np.full(len(table), "")
+    optional = {name: _text(table[name]) if name in table else blank for name in ("species", "other_genus")}
+    required = {name: _text(table[name]) for name in PREDICTION_COLUMNS}
+    return Predictions(logits=logits, genera=genera, unknown_score=scores, **required, **optional)
+
+
+def _text(column: pd.Series) -> np.ndarray:
+    return column.to_numpy(dtype=str)

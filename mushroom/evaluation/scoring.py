@@ -1,0 +1,300 @@
+"""``predictions.csv`` becomes a report: all of it but faithfulness and latency, which need the network.
+
+Whoever holds a checkpoint folder can compute this again from its predictions, temperature and unknown threshold.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.metrics import precision_recall_fscore_support
+
+from mushroom.calibration import (
+    MAX_TURNED_AWAY,
+    UNKNOWN_SCORES,
+    cross_entropy,
+    fit_temperature,
+    fit_unknown_threshold,
+)
+from mushroom.dataset import SPLITS
+from mushroom.evaluation.metrics import (
+    SUPPORTED_PHOTOS,
+    auroc,
+    bootstrap_interval,
+    confidence_bins,
+    macro_f1,
+    macro_f1_interval,
+    mean_recall,
+    share_interval,
+)
+from mushroom.evaluation.predictions import KNOWN, TURNED_AWAY, Predictions, told_right
+from mushroom.evaluation.report import (
+    Bin,
+    CoveragePoint,
+    GenusScores,
+    KindScores,
+    Report,
+    SeveralPhotos,
+    SourceScores,
+    SplitScores,
+    ThresholdPoint,
+    Unknown,
+    UnknownScores,
+)
+
+TURNED_AWAY_SHARES = (0.01, 0.02, 0.05, 0.075, 0.10, 0.125, 0.15, 0.20, 0.30)
+"""Shares of known photos turned away at which the report says what is caught in return."""
+
+COVERAGE_STEPS = tuple(step / 20 for step in range(20))
+"""Least confidences at which the report says how many photos are still answered, and how many of those wrong."""
+
+PHOTOS_TOGETHER = 3
+"""Photos of one species from one source are answered together in groups of at most so many."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How a checkpoint's logits are read: temperature, and the unknown threshold (None: nothing is turned away)."""
+
+    temperature: float
+    threshold: float | None
+
+
+def calibrate(predictions: Predictions) -> Calibration:
+    """Temperature and unknown threshold fitted on the known photos of the validation split."""
+    validation = predictions.where(KNOWN, "validation")
+    temperature = fit_temperature(validation.logits, validation.labels)
+    return Calibration(temperature, fit_unknown_threshold(validation.unknown_score))
+
+
+def build_report(predictions: Predictions, calibration: Calibration) -> Report:
+    """All of a report that predictions alone can give, with the answers read by ``calibration``."""
+    known = {split: predictions.where(KNOWN, split) for split in SPLITS}
+    learned_from = frozenset(known["train"].source.tolist()) - {""}
+    test = known["test"]
+    return Report(
+        genera=predictions.genera,
+        photos={
+            split: {genus: int((rows.genus == genus).sum()) for genus in predictions.genera}
+            for split, rows in known.items()
+        },
+        temperature=calibration.temperature,
+        unknown=score_unknown(predictions, calibration.threshold),
+        splits={split: score_split(rows, calibration, learned_from) for split, rows in known.items() if len(rows)},
+        several=score_several(test, calibration.threshold) if len(test) else None,
+    )
+
+
+def score_split(known: Predictions, calibration: Calibration, learned_from: frozenset[str]) -> SplitScores:
+    """All scores of the known photos of one split; ``learned_from`` are the sources of training photos."""
+    labels, count = known.labels, len(known)
+    told = known.told(calibration.threshold)
+    right, turned_away = told_right(labels, told), told == TURNED_AWAY
+    order = np.argsort(-known.logits, axis=1, kind="stable")
+    probable = order[:, 0]
+    probably_right = probable == labels
+    support = np.bincount(labels, minlength=len(known.genera))
+    supported = np.flatnonzero(support >= SUPPORTED_PHOTOS).tolist()
+    raw, calibrated = known.probabilities(1.0), known.probabilities(calibration.temperature)
+    before, after = reliability(raw, labels), reliability(calibrated, labels)
+    return SplitScores(
+        count=count,
+        sources=len(set(known.source.tolist()) - {""}),
+        unseen_source_photos=int(((known.source != "") & ~np.isin(known.source, list(learned_from))).sum()),
+        told_right=float(right.mean()),
+        told_right_interval=bootstrap_interval(_mean, right),
+        turned_away=float(turned_away.mean()),
+        told_wrong=float((~right & ~turned_away).mean()),
+        answered_right=float(right.sum() / max((~turned_away).sum(), 1)),
+        accuracy=float(probably_right.mean()),
+        accuracy_interval=bootstrap_interval(_mean, probably_right),
+        top2=float((order[:, :2] == labels[:, None]).any(axis=1).mean()),
+        mean_recall=mean_recall(labels, probably_right),
+        mean_recall_interval=bootstrap_interval(mean_recall, labels, probably_right, strata=labels),
+        macro_f1=macro_f1(labels, probable),
+        macro_f1_interval=macro_f1_interval(labels, probable),
+        macro_f1_supported=macro_f1(labels, probable, supported) if supported else None,
+        supported_genera=tuple(known.genera[index] for index in supported),
+        loss=cross_entropy(known.logits, labels, calibration.temperature),
+        ece_before=expected_calibration_error(before),
+        ece_after=expected_calibration_error(after),
+        reliability_before=before,
+        reliability_after=after,
+        coverage=coverage(calibrated.max(axis=1), right, turned_away),
+        per_genus=_per_genus(known, probable, told),
+        confusion=confusion(labels, told, len(known.genera)),
+        per_source=_per_source(known.source, probably_right, right),
+    )
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean())
+
+
+def _per_genus(known: Predictions, probable: np.ndarray, told: np.ndarray) -> tuple[GenusScores, ...]:
+    labels = known.labels
+    precision, recall, f1, support = precision_recall_fscore_support(
+        labels, probable, labels=range(len(known.genera)), zero_division=0
+    )
+    rows = []
+    for i, genus in enumerate(known.genera):
+        own = told[labels == i]
+        shares = [float(part.mean()) if len(own) else 0.0 for part in (own == i, own == TURNED_AWAY)]
+        rows.append(
+            GenusScores(
+                genus=genus,
+                support=int(support[i]),
+                precision=float(precision[i]),
+                recall=float(recall[i]),
+                recall_interval=share_interval(int(((probable == i) & (labels == i)).sum()), int(support[i])),
+                f1=float(f1[i]),
+                told_right=shares[0],
+                turned_away=shares[1],
+                told_wrong=float(((own != i) & (own != TURNED_AWAY)).mean()) if len(own) else 0.0,
+            )
+        )
+    return tuple(rows)
+
+
+def _per_source(source: np.ndarray, probably_right: np.ndarray, right: np.ndarray) -> tuple[SourceScores, ...]:
+    """Scores of the photos of each source that is known, largest source first."""
+    names, counts = np.unique(source[source != ""], return_counts=True)
+    ranked = sorted(zip(names, counts, strict=True), key=lambda pair: (-pair[1], pair[0]))
+    return tuple(
+        SourceScores(str(name), int(count), _mean(probably_right[source == name]), _mean(right[source == name]))
+        for name, count in ranked
+    )
+
+
+def confusion(labels: np.ndarray, told: np.ndarray, genera: int) -> tuple[tuple[int, ...], ...]:
+    """Numbers of photos: rows are the true genera, columns what is told, the last one none of them."""
+    columns = np.where(told == TURNED_AWAY, genera, told)
+    counts = np.zeros((genera, genera + 1), int)
+    np.add.at(counts, (labels, columns), 1)
+    return tuple(tuple(row) for row in counts.tolist())
+
+
+def reliability(probability: np.ndarray, labels: np.ndarray) -> tuple[Bin, ...]:
+    """Accuracy of the most probable genus over bins of its probability (n, genera); empty ones left out."""
+    confidence = probability.max(axis=1)
+    right = probability.argmax(axis=1) == labels
+    return tuple(
+        Bin(lower, upper, _mean(confidence[rows]), _mean(right[rows]), int(rows.sum()))
+        for lower, upper, rows in confidence_bins(confidence, right)
+    )
+
+
+def expected_calibration_error(bins: tuple[Bin, ...]) -> float:
+    """Mean distance of confidence and accuracy over the bins, weighted by their counts (Naeini et al. 2015)."""
+    total = sum(each.count for each in bins)
+    return float(sum(each.count * abs(each.confidence - each.accuracy) for each in bins) / total)
+
+
+def coverage(confidence: np.ndarray, right: np.ndarray, turned_away: np.ndarray) -> tuple[CoveragePoint, ...]:
+    """The coverage-risk curve (Geifman and El-Yaniv 2017): what is left where less sure answers are withheld."""
+    points = []
+    for least in COVERAGE_STEPS:
+        answered = ~turned_away & (confidence >= least)
+        if answered.any():
+            points.append(CoveragePoint(least, _mean(answered), _mean(~right[answered])))
+    return tuple(points)
+
+
+def score_unknown(predictions: Predictions, threshold: float | None) -> Unknown:
+    """How well the unknown score tells known photos from each other kind, with ``threshold`` and along its curve."""
+    scored = {"validation": _by_kind(predictions, "validation"), "test": _by_kind(predictions, "test")}
+    in_use = {split: {kind: rows.unknown_score for kind, rows in kinds.items()} for split, kinds in scored.items()}
+    others = {}
+    for name, score in UNKNOWN_SCORES.items():
+        at = fit_unknown_threshold(score(scored["validation"][KNOWN].logits))
+        others[name] = _unknown_scores({kind: score(rows.logits) for kind, rows in scored["test"].items()}, at)
+    return Unknown(
+        threshold=threshold,
+        max_turned_away=MAX_TURNED_AWAY,
+        splits={split: _unknown_scores(kinds, threshold) for split, kinds in in_use.items()},
+        curve=_threshold_curve(in_use["validation"]),
+        scores=others,
+    )
+
+
+def _by_kind(predictions: Predictions, split: str) -> dict[str, Predictions]:
+    """The photos of one split by kind; beside each kind those of its genera that training saw nothing of."""
+    kinds = {KNOWN: predictions.where(KNOWN, split)}
+    for kind in sorted(set(predictions.kind.tolist()) - {KNOWN}):
+        rows = predictions.where(kind, split)
+        learned = predictions.where(kind, "train").genus
+        unseen = (rows.genus != "") & ~np.isin(rows.genus, learned)
+        kinds[kind] = rows
+        if unseen.any() and not unseen.all():
+            kinds[f"{kind} of unseen genera"] = rows.rows(unseen)
+    return {kind: rows for kind, rows in kinds.items() if kind == KNOWN or len(rows)}
+
+
+def _unknown_scores(scores: Mapping[str, np.ndarray], threshold: float | None) -> UnknownScores:
+    known = scores[KNOWN]
+    if not len(known):
+        return UnknownScores(None, {})
+
+    def turned_away(values: np.ndarray) -> float | None:
+        return None if threshold is None else _mean(values > threshold)
+
+    kinds = {
+        kind: KindScores(len(values), auroc(known, values), turned_away(values))
+        for kind, values in scores.items()
+        if kind != KNOWN
+    }
+    return UnknownScores(turned_away(known), kinds)
+
+
+def _threshold_curve(scores: Mapping[str, np.ndarray]) -> tuple[ThresholdPoint, ...]:
+    known = scores[KNOWN]
+    points = []
+    for share in TURNED_AWAY_SHARES if len(known) else ():
+        at = fit_unknown_threshold(known, share)
+        assert at is not None
+        caught = {kind: _mean(values > at) for kind, values in scores.items() if kind != KNOWN}
+        points.append(ThresholdPoint(at, _mean(known > at), caught))
+    return tuple(points)
+
+
+def score_several(known: Predictions, threshold: float | None) -> SeveralPhotos | None:
+    """Photos of one species from one source, answered together; None where there are none.
+
+    A species' photos of one source stand for several photos of one mushroom: they need not be of the same one.
+    """
+    groups = _groups_of_one_species(known)
+    if not groups:
+        return None
+    labels, told, probable = known.labels, known.told(threshold), known.most_probable
+    single, single_probable, together, together_probable = [], [], [], []
+    for rows in groups:
+        label = labels[rows[0]]
+        # The softmax of mean logits is the normalised mean of the log-probabilities.
+        answer = int(known.logits[rows].mean(axis=0).argmax())
+        unknown = threshold is not None and known.unknown_score[rows].mean() > threshold
+        single.append((told[rows] == label).mean())
+        single_probable.append((probable[rows] == label).mean())
+        together.append(answer == label and not unknown)
+        together_probable.append(answer == label)
+    return SeveralPhotos(
+        groups=len(groups),
+        photos=sum(map(len, groups)),
+        single_told_right=float(np.mean(single)),
+        together_told_right=float(np.mean(together)),
+        single_accuracy=float(np.mean(single_probable)),
+        together_accuracy=float(np.mean(together_probable)),
+    )
+
+
+def _groups_of_one_species(known: Predictions) -> list[list[int]]:
+    """Rows of photos of one species and source, two or three a group."""
+    members: dict[tuple[str, str], list[int]] = {}
+    for row, (source, species) in enumerate(zip(known.source.tolist(), known.species.tolist(), strict=True)):
+        if source and species:
+            members.setdefault((source, species), []).append(row)
+    chunks = [
+        rows[start : start + PHOTOS_TOGETHER]
+        for _, rows in sorted(members.items())
+        for start in range(0, len(rows), PHOTOS_TOGETHER)
+    ]
+    return [chunk for chunk in chunks if len(chunk) > 1]

@@ -1,0 +1,70 @@
+"""predictions.csv there and back, whole and damaged; report.json likewise."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from answers import joined, photos
+
+from mushroom.checkpoint import REPORT_FILE
+from mushroom.errors import CheckpointError
+from mushroom.evaluation.predictions import predictions_csv, read_predictions
+from mushroom.evaluation.report import read_report, write_report
+from mushroom.evaluation.scoring import build_report, calibrate
+
+
+def test_report_survives_the_way_through_predictions_csv_and_report_json(tmp_path: Path) -> None:
+    predictions = joined(
+        photos([0, 1, 1] * 8, labels=[0, 1, 2] * 8, split="validation"),
+        photos([0, 1, 2] * 8, labels=[0, 1, 2] * 8, species="one"),
+        photos([0] * 4, kind="other_fungi"),
+    )
+    (tmp_path / "predictions.csv").write_text(predictions_csv(predictions))
+    read = read_predictions(tmp_path / "predictions.csv")
+    calibration = calibrate(predictions)
+    report = build_report(predictions, calibration)
+    assert build_report(read, calibration) == report
+    write_report(tmp_path, report)
+    assert read_report(tmp_path) == report
+    assert report.several is not None
+
+
+def test_scores_and_names_of_other_genera_are_kept_where_the_network_gives_them(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.csv"
+    plain = photos([0, 1], labels=[0, 1], genera=("松茸", "NA"))
+    path.write_text(predictions_csv(plain))
+    assert path.read_text().startswith("photo,kind,split,genus,source,松茸,NA\n")
+    assert read_predictions(path).genera == ("松茸", "NA")
+    named = replace(plain, other_genus=np.array(["Tricholoma", "None"]), unknown_score=np.array([-1.5, 2.25]))
+    path.write_text(predictions_csv(named))
+    again = read_predictions(path)
+    assert again.unknown_score.tolist() == [-1.5, 2.25]
+    assert again.other_genus.tolist() == ["Tricholoma", "None"]
+    assert again.genus.tolist() == ["松茸", "NA"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "photo,label\na,b\n",
+        "",
+        "photo,kind,split,genus,source,A,B\na,known,test,A,s,1,x\n",
+        "photo,kind,split,genus,source,A,B\na,known,test,A,s,1,nan\n",
+        "photo,kind,split,genus,source,A,B\na,known,test,C,s,1,2\n",
+    ],
+    ids=["other columns", "empty", "no number", "not finite", "strange genus"],
+)
+def test_a_table_that_is_none_is_refused_with_a_sentence(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "predictions.csv"
+    path.write_text(text)
+    with pytest.raises(CheckpointError, match=r"predictions\.csv"):
+        read_predictions(path)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"splits": {"test": {}}}'])
+def test_a_report_that_is_none_is_refused_with_a_sentence(tmp_path: Path, text: str) -> None:
+    assert read_report(tmp_path) is None
+    (tmp_path / REPORT_FILE).write_text(text)
+    with pytest.raises(CheckpointError, match=r"train.py evaluate"):
+        read_report(tmp_path)
