@@ -1,0 +1,150 @@
+"""Every architecture family of timm, small and with random weights: which layers give heatmaps?
+
+    python tests/support/architectures.py           writes docs/architectures.md
+
+Each network is made as training would make it, asked for its layers, and for Grad-CAM at all of them in one pass. A
+row says what was found, or the sentence that the network was refused with. What is checked besides: every heatmap is
+finite, has the size that its layer promised, and lies the right way round (a bright corner of a black photo changes
+the first layer most in this corner).
+"""
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import timm
+import torch
+from torch import nn
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from mushroom.errors import MushroomError
+from mushroom.explain.gradcam import heatmaps
+from mushroom.explain.layers import Layer, default_layer, find_layers
+from mushroom.model import create_backbone
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "architectures.md"
+SMALL_PX = 128
+TARGETS = 3
+
+FAMILIES = (
+    *("beit_base_patch16_224", "botnet26t_256", "repvgg_a0", "mobileone_s0", "cait_xxs24_224", "coat_lite_tiny"),
+    *("coat_tiny", "convit_tiny", "convmixer_768_32", "convnext_atto", "convnextv2_atto", "cpubone_nano"),
+    *("crossvit_tiny_240", "csatv2", "cspresnet50", "cs3darknet_s", "cspnext_tiny", "davit_tiny"),
+    *("deit_tiny_patch16_224", "deit_tiny_distilled_patch16_224", "deit3_small_patch16_224", "densenet121"),
+    *("dla46_c", "dpn68", "edgenext_xx_small", "efficientformer_l1", "efficientformerv2_s0", "efficientnet_b0"),
+    *("tf_efficientnetv2_b0", "tf_efficientnet_lite0", "mnasnet_small", "efficientvim_m1", "efficientvit_b0"),
+    *("efficientvit_m0", "eva02_tiny_patch14_224", "fasternet_t0", "fastvit_t8", "focalnet_tiny_srf", "gcvit_xxtiny"),
+    *("ghostnet_050", "hardcorenas_a", "hgnetv2_b0", "hiera_tiny_224", "sam2_hiera_tiny", "hrnet_w18_small"),
+    *("iformer_t", "inception_next_atto", "inception_resnet_v2", "inception_v3", "inception_v4", "lcnetv2_small"),
+    *("levit_128s", "levit_conv_128s", "lowformer_b0", "mambaout_femto", "maxvit_pico_rw_256", "coatnet_pico_rw_224"),
+    *("poolformer_s12", "caformer_s18", "convformer_s18", "mixer_s32_224", "gmlp_s16_224", "resmlp_12_224"),
+    *("mobilenetv3_small_050", "mobilenetv4_conv_small_035", "lcnet_050", "mobilevit_xxs", "mobilevitv2_050"),
+    *("mvitv2_tiny", "mvitv2_small_cls", "naflexvit_base_patch16_gap", "nest_tiny", "nextvit_small", "eca_nfnet_l0"),
+    *("pit_ti_224", "pit_ti_distilled_224", "pvt_v2_b0", "rdnet_tiny", "regnetx_002", "regnety_002"),
+    *("repghostnet_050", "repvit_m0_9", "res2net50_14w_8s", "resnest14d", "resnet18", "seresnet18", "resnext26ts"),
+    *("resnetv2_18", "rexnet_100", "selecsls42", "legacy_seresnet18", "sequencer2d_s", "shvit_s1", "skresnet18"),
+    *("starnet_s050", "swiftformer_xs", "swin_tiny_patch4_window7_224", "swinv2_tiny_window8_256"),
+    *("swinv2_cr_tiny_224", "tiny_vit_5m_224", "tnt_s_patch16_224", "tresnet_m", "twins_svt_small"),
+    *("twins_pcpvt_small", "vgg11_bn", "visformer_tiny", "vit_tiny_patch16_224", "vit_small_patch14_reg4_dinov2"),
+    *("vit_base_patch32_clip_224", "vit_tiny_r_s16_p8_224", "vit_relpos_small_patch16_224", "vitamin_small_224"),
+    *("vit_medium_patch16_gap_240", "samvit_base_patch16_224", "volo_d1_224", "ese_vovnet19b_slim"),
+    *("legacy_xception", "xception41", "xcit_nano_12_p16_224"),
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one network gave: its layers, or the sentence that it was refused with."""
+
+    name: str
+    family: str
+    input_px: int
+    layers: tuple[Layer, ...] = ()
+    silent: int = 0
+    refusal: str = ""
+
+
+def find(name: str) -> Finding:
+    """Layers and heatmaps of one network; AssertionError where a heatmap is not what it should be."""
+    torch.manual_seed(0)
+    settings = timm.get_pretrained_cfg(name)
+    family = next(module for module in timm.list_modules() if name in timm.list_models(module=module))
+    usual_px = settings.input_size[-1] if settings else SMALL_PX
+    sizes = sorted({min(SMALL_PX, usual_px), usual_px})
+    for input_px in sizes:
+        try:
+            net = create_backbone(name, input_px).eval()
+            layers = find_layers(net, input_px)
+        except MushroomError as error:
+            refusal = str(error)
+            continue
+        return Finding(name, family, input_px, layers, _checked(net, input_px, layers))
+    return Finding(name, family, sizes[-1], refusal=refusal)
+
+
+def _checked(net: nn.Module, input_px: int, layers: Sequence[Layer]) -> int:
+    """How many layers have no evidence for any of some classes; AssertionError where a heatmap is wrong."""
+    noise = torch.randn(1, 3, input_px, input_px)
+    names = [layer.name for layer in layers]
+    silent = set(names)
+    for target in range(TARGETS):
+        found = heatmaps(net, noise, names, target)
+        for layer in layers:
+            maps = found.maps[layer.name]
+            assert maps.shape == (1, layer.height, layer.width), f"{layer.name}: {tuple(maps.shape)}"
+            assert found.evidence[layer.name].isfinite().all(), f"{layer.name} is not finite"
+        silent -= {name for name in names if found.has_evidence[name].any()}
+    corner = torch.zeros(1, 3, input_px, input_px)
+    corner[..., : input_px // 4, -input_px // 4 :] = noise[..., : input_px // 4, -input_px // 4 :]
+    with_corner, without = (heatmaps(net, photo, names[:1], 0, "eigencam").evidence for photo in (corner, 0 * corner))
+    change = (with_corner[names[0]] - without[names[0]]).abs()[0]
+    row, column = divmod(int(change.argmax()), change.shape[1])
+    assert row < change.shape[0] / 2 <= column, f"{names[0]} lies the wrong way round"
+    return len(silent)
+
+
+def page(findings: Sequence[Finding]) -> Iterator[str]:
+    """The page in Markdown, a line each."""
+    families = {finding.family for finding in findings}
+    found = [finding for finding in findings if finding.layers]
+    yield "# Architectures"
+    yield ""
+    yield (
+        f"Written by `python tests/support/architectures.py` with timm {timm.__version__}: {len(findings)} networks of "
+        f"{len(families)} families, small ones with random weights. {len(found)} give layers and finite heatmaps of "
+        "the right size, the right way round; the others are refused with a sentence. *Stages* are the grids of cells "
+        "at the ends of the stages, *first shown* is the layer that the page starts with, *silent* are layers that "
+        f"have no positive evidence for the first {TARGETS} features of this untrained network."
+    )
+    yield ""
+    yield "| family | network | photo | kind | layers | stages | first shown | silent |"
+    yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
+    for finding in sorted(findings, key=lambda finding: (finding.family, finding.name)):
+        if not finding.layers:
+            yield f"| {finding.family} | `{finding.name}` | {finding.input_px} px | {finding.refusal} | | | | |"
+            continue
+        stages = " ".join(str(layer.height) for layer in finding.layers if layer.stage_end)
+        kind = "tokens" if all(layer.tokens for layer in finding.layers) else "maps"
+        kind = "maps, tokens" if kind == "maps" and any(layer.tokens for layer in finding.layers) else kind
+        yield (
+            f"| {finding.family} | `{finding.name}` | {finding.input_px} px | {kind} | {len(finding.layers)} "
+            f"| {stages} | `{default_layer(finding.layers).name}` | {finding.silent or ''} |"
+        )
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    findings = []
+    for name in sys.argv[1:] or FAMILIES:
+        found = find(name)
+        print(name, found.refusal or f"{len(found.layers)} layers, {found.silent} silent", flush=True)
+        findings.append(found)
+    if not sys.argv[1:]:
+        PAGE.parent.mkdir(exist_ok=True)
+        PAGE.write_text("\n".join(page(findings)) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
