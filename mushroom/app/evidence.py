@@ -36,10 +36,12 @@ def show(subject: Subject, photo: Image.Image, explanation: "Explanation", class
         )
     layer = chosen_layer(explanation)
     percent = st.slider("Outline the hottest part of the photo", 0, 60, 20, 5, format="%d %%", key="outlined_percent")
+    only = percent > 0 and st.toggle("Colour only the hottest part", key="outlined_only")
     evidence, heatmap = explanation.evidence[layer.name], explanation.heatmaps[layer.name]
     left, right = st.columns([3, 2], gap="large")
     with left:
-        picture = overlays.in_two_colours(photo, evidence)
+        mask = regions.hottest_mask(heatmap, percent, photo.size) if only else None
+        picture = overlays.in_two_colours(photo, evidence, mask)
         found = regions.hottest_regions(heatmap, percent, photo.size)
         st.image(
             components.jpeg(overlays.outlined(picture, heatmap, percent)),

@@ -186,13 +186,3 @@ def normalise(evidence: Tensor) -> tuple[Tensor, Tensor]:
     divisor = torch.where(has_evidence, highest, 1)[:, None, None]
     maps = torch.where(has_evidence[:, None, None], evidence.relu() / divisor, 0)
     return maps, has_evidence
-
-
-def signed(evidence: Tensor) -> Tensor:
-    """Evidence (B, h, w) as heatmaps of both signs, float32 in [-1, 1]: what speaks for the target above 0, against it
-    below, by one scale. All zeros without evidence or where a value is not finite.
-    """
-    evidence = evidence.float()
-    strongest = evidence.abs().amax((1, 2), keepdim=True)
-    has_evidence = (strongest > 0) & (strongest < torch.inf)
-    return torch.where(has_evidence, evidence / torch.where(has_evidence, strongest, 1), 0)

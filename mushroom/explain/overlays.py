@@ -27,6 +27,9 @@ FOR, AGAINST = (230, 126, 20), (40, 110, 200)
 STRONGEST_OPACITY = 0.85
 """How opaque the strongest evidence is where both signs are shown."""
 
+OUTLINE_SHARE = 400
+"""An outline is as wide as the photo's longer side divided by this: seen alike on a thumbnail and a large photo."""
+
 PAPER = "white"
 INK = "#222222"
 
@@ -45,19 +48,22 @@ def overlay(
     if not 0 <= opacity <= 1:
         raise ValueError(f"The opacity must be from 0 to 1, not {opacity}.")
     levels = np.round(upsample(heatmap, photo.size).clip(0, 1) * 255).astype(np.uint8)
-    coloured = colour_table(colours)[levels]
+    coloured = cv2.applyColorMap(levels, colour_table(colours)[:, None])
     return Image.fromarray(cv2.addWeighted(np.asarray(photo), 1 - opacity, coloured, opacity, 0))
 
 
-def in_two_colours(photo: Image.Image, evidence: np.ndarray) -> Image.Image:
-    """The photo, greyed, under evidence (h, w) of any scale: orange where it is positive, blue where it is negative."""
+def in_two_colours(photo: Image.Image, evidence: np.ndarray, only: np.ndarray | None = None) -> Image.Image:
+    """The photo, greyed, under evidence (h, w) of any scale: orange where it is positive, blue where it is negative.
+
+    The stronger, the less of the photo shows through. Nothing is coloured outside ``only``, bool (height, width),
+    where it is given.
+    """
     strongest = float(np.abs(evidence).max())
-    scaled = np.nan_to_num(evidence / strongest if strongest > 0 else evidence).astype(np.float32)
-    enlarged = cv2.resize(scaled, photo.size, interpolation=cv2.INTER_LINEAR)
+    enlarged = upsample(np.nan_to_num(evidence / strongest if strongest > 0 else evidence), photo.size)
     paper = np.asarray(photo.convert("L").convert("RGB"), np.float32)
-    colour = np.where((enlarged > 0)[..., None], np.array(FOR, np.float32), np.array(AGAINST, np.float32))
-    opacity = STRONGEST_OPACITY * np.abs(enlarged)[..., None]
-    return Image.fromarray((paper * (1 - opacity) + colour * opacity).clip(0, 255).astype(np.uint8))
+    colour = np.where((enlarged > 0)[..., None], np.float32(FOR), np.float32(AGAINST))
+    share = STRONGEST_OPACITY * np.abs(enlarged) * (1 if only is None else only)
+    return Image.fromarray(cv2.blendLinear(paper, colour, 1 - share, share).round().clip(0, 255).astype(np.uint8))
 
 
 def outlined(photo: Image.Image, heatmap: np.ndarray, percent: float) -> Image.Image:
@@ -65,8 +71,9 @@ def outlined(photo: Image.Image, heatmap: np.ndarray, percent: float) -> Image.I
     drawn = np.array(photo)
     mask = hottest_mask(heatmap, percent, photo.size).astype(np.uint8)
     outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    cv2.drawContours(drawn, outlines, -1, (0, 0, 0), 5, cv2.LINE_AA)
-    cv2.drawContours(drawn, outlines, -1, (255, 255, 255), 2, cv2.LINE_AA)
+    line_px = max(1, round(max(photo.size) / OUTLINE_SHARE))
+    cv2.drawContours(drawn, outlines, -1, (0, 0, 0), 3 * line_px, cv2.LINE_AA)
+    cv2.drawContours(drawn, outlines, -1, (255, 255, 255), line_px, cv2.LINE_AA)
     return Image.fromarray(drawn)
 
 

@@ -7,7 +7,9 @@ import numpy as np
 
 SUGGESTED_PERCENT = 15
 SUGGESTED_MARGIN = 0.1
-"""A suggested part encloses the hottest 15 % of the photo, and a tenth of its own side around them."""
+MINOR_HEAT = 0.25
+"""A suggested part encloses the hottest 15 % of the photo, and a tenth of its own side around them; but a hot
+place with less than a quarter of the strongest one's heat, far away in a corner say, does not widen it."""
 
 
 def upsample(heatmap: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -61,9 +63,12 @@ def suggested_square(heatmap: np.ndarray, size: tuple[int, int]) -> tuple[int, i
 
     None where the heatmap (h, w) is empty, or where the square would be nearly the whole photo.
     """
-    rows, columns = np.nonzero(hottest_mask(heatmap, SUGGESTED_PERCENT, size))
-    if not len(rows):
+    mask = hottest_mask(heatmap, SUGGESTED_PERCENT, size)
+    if not mask.any():
         return None
+    count, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+    heat = np.bincount(labels[mask], upsample(heatmap, size)[mask], minlength=count)
+    rows, columns = np.nonzero(np.isin(labels, np.flatnonzero(heat >= MINOR_HEAT * heat.max())))
     width, height = size
     side = min((1 + 2 * SUGGESTED_MARGIN) * max(np.ptp(rows) + 1, np.ptp(columns) + 1), width, height)
     if side >= 0.95 * max(width, height):

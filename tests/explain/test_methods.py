@@ -10,7 +10,7 @@ from torch import Tensor
 from mushroom.errors import ExplanationError
 from mushroom.explain.gradcam import heatmaps
 from mushroom.explain.layers import find_layers
-from mushroom.explain.methods import METHODS, eigen_cam, methods_for, normalise, signed, why_not
+from mushroom.explain.methods import METHODS, eigen_cam, methods_for, normalise, why_not
 from mushroom.model import create_backbone
 
 # --- A network whose heatmaps are known by hand -------------------------------------------------------------
@@ -135,11 +135,6 @@ def test_evidence_of_any_size_is_stretched_to_1() -> None:
     maps, has_evidence = normalise(torch.tensor([[[1e-30, -1.0]], [[1e30, 5e29]]]))
     assert has_evidence.all()
     torch.testing.assert_close(maps, torch.tensor([[[1.0, 0.0]], [[1.0, 0.5]]]))
-
-
-def test_evidence_of_both_signs_keeps_its_proportions() -> None:
-    found = signed(torch.tensor([[[2.0, -4.0]], [[0.0, 0.0]], [[torch.inf, 1.0]], [[-1e30, 5e29]]]))
-    torch.testing.assert_close(found, torch.tensor([[[0.5, -1.0]], [[0.0, 0.0]], [[0.0, 0.0]], [[-1.0, 0.5]]]))
 
 
 # --- What makes sense where ---------------------------------------------------------------------------------

@@ -102,3 +102,17 @@ def test_the_hottest_part_is_outlined_and_the_photo_itself_stays() -> None:
     assert (drawn == 255).all(axis=2).any()
     assert (np.asarray(photo) == 90).all()
     assert (drawn[0, 0] == 90).all()
+
+
+def test_evidence_is_coloured_in_proportion_and_only_where_asked() -> None:
+    photo = Image.new("RGB", (30, 10), (100, 100, 100))
+    evidence = np.repeat([[4.0, 0.0, -2.0]], 10, 1)
+    share = overlays.STRONGEST_OPACITY
+    picture = np.asarray(overlays.in_two_colours(photo, evidence)).astype(float)
+    np.testing.assert_allclose(picture[5, 2], (1 - share) * 100 + share * np.array(overlays.FOR), atol=1)
+    np.testing.assert_allclose(picture[5, 27], (1 - share / 2) * 100 + share / 2 * np.array(overlays.AGAINST), atol=1)
+    only = np.zeros((10, 30), bool)
+    only[:, :10] = True
+    part = np.asarray(overlays.in_two_colours(photo, evidence, only)).astype(float)
+    assert (part[:, :10] == picture[:, :10]).all()
+    assert (part[:, 10:] == 100).all()

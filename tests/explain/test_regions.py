@@ -123,3 +123,15 @@ def test_a_suggested_square_is_square_and_holds_the_hot_place() -> None:
     assert 0 <= top <= 180 < 225 <= bottom <= 300
     assert regions.suggested_square(np.zeros((4, 4), np.float32), (40, 30)) is None
     assert regions.suggested_square(np.ones((4, 4), np.float32), (40, 40)) is None
+
+
+def test_a_weak_place_far_away_does_not_widen_the_suggestion_and_a_strong_one_does() -> None:
+    heatmap = np.zeros((30, 40), np.float32)
+    heatmap[12:18, 10:16] = 1
+    alone = regions.suggested_square(heatmap, (400, 300))
+    heatmap[0:2, 36:38] = 0.9
+    assert regions.suggested_square(heatmap, (400, 300)) == alone
+    heatmap[0:6, 33:39] = 0.9
+    wide = regions.suggested_square(heatmap, (400, 300))
+    assert alone is not None
+    assert wide is None or wide[2] - wide[0] > 2 * (alone[2] - alone[0])
