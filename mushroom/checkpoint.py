@@ -124,7 +124,7 @@ def save_checkpoint(folder: Path, model: "GenusNet", config: "ModelConfig", *, h
     if half:
         state = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
     _refuse_infinite(state, WEIGHTS_FILE)
-    names = json.dumps([*config.genera, *config.other_genera])
+    names = json.dumps([*config.genera, *config.other_genera], allow_nan=False)
     write_safetensors(folder / WEIGHTS_FILE, state, {GENERA_METADATA: names})
     write_config(folder, config)
 

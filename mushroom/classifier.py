@@ -82,12 +82,14 @@ class Classifier:
     """A loaded checkpoint: photos in, genera and heatmaps out."""
 
     def __init__(
-        self, model: GenusNet, config: ModelConfig, folder: Path, device: str = "cpu", batch: int = BATCH
+        self, model: GenusNet, config: ModelConfig, folder: Path, identity: str, device: str, batch: int
     ) -> None:
         self.device = choose_device(device)
         self.model = model.to(self.device)
         self.config = config
         self.folder = folder
+        self.identity = identity
+        """Hash of weights and config: two classifiers of one identity give the same answers."""
         self.batch = batch
         self.preprocessing = Preprocessing(config.input_px, config.mean, config.std)
 
@@ -111,17 +113,13 @@ class Classifier:
             checkpoint = fetch(parse_address(str(checkpoint)))
         folder = find_checkpoint(checkpoint)
         model, config = load_checkpoint(folder)
-        return cls(model, config, folder, device, batch)
+        # Hashed now: the files may change while this classifier answers.
+        return cls(model, config, folder, checkpoint_identity(folder), device, batch)
 
     @cached_property
     def weights_sha256(self) -> str:
         """Hash of the weights file: tells whether two reports speak of the same network."""
         return weights_hash(self.folder)
-
-    @cached_property
-    def identity(self) -> str:
-        """Hash of weights and config: two classifiers of one identity give the same answers."""
-        return checkpoint_identity(self.folder)
 
     @property
     def genera(self) -> tuple[str, ...]:
@@ -257,6 +255,7 @@ class Classifier:
             targets=None if genus is None else [self.class_index(genus)] * len(photos),
             method=method,
             against=None if against is None else [self.class_index(against)] * len(photos),
+            answers=len(self.genera),
         )
         return self._explanations(found, chosen, method)
 

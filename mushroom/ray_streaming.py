@@ -59,7 +59,7 @@ def answered_lines(
     while names := list(islice(remaining, PHOTOS_A_ROUND)):
         tasks = -(-len(names) // PHOTOS_A_TASK)
         # Names as JSON: a file name may hold bytes that are no text.
-        rows = [{"file": json.dumps(name)} for name in names]
+        rows = [{"file": json.dumps(name, allow_nan=False)} for name in names]
         done = ray.data.from_items(rows, override_num_blocks=tasks).map_batches(
             Answerer,
             fn_constructor_args=(checkpoint, "cuda" if gpus else device, batch),

@@ -178,7 +178,8 @@ def measure_faithfulness(classifier: Classifier, prepared: Prepared, photo_count
     slow = [key for key, method in METHODS.items() if method.needs == "masked scores" and passes > MASKED_PASSES]
     methods = [method for method in METHODS if method not in slow]
     images = classifier.to_images(photos).to(classifier.device)
-    table = faithfulness_table(classifier.model, images, layers, methods=methods, seed=FAITHFULNESS_SEED)
+    targets = torch.tensor([classifier.class_index(answer.genus) for answer in classifier.predict(photos)])
+    table = faithfulness_table(classifier.model, images, layers, targets, methods, FAITHFULNESS_SEED)
     return faithfulness_of({"sample": len(photos), "seed": FAITHFULNESS_SEED, **table, "left_out": slow})
 
 

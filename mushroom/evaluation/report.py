@@ -3,7 +3,6 @@
 What a visitor is told counts: a known photo that is turned away as none of the genera is not told right.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -267,4 +266,4 @@ def write_report(folder: Path, report: Report) -> None:
 
 def faithfulness_of(measured: Mapping[str, Any]) -> FaithfulnessTable:
     """What ``faithfulness_table`` gives, with sample and seed, as a type."""
-    return TypeAdapter(FaithfulnessTable).validate_json(json.dumps(measured))
+    return TypeAdapter(FaithfulnessTable).validate_python(dict(measured))

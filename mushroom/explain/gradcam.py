@@ -219,13 +219,15 @@ def heatmaps(
     targets: int | Sequence[int] | Tensor | None = None,
     method: str = "gradcam",
     against: int | Sequence[int] | Tensor | None = None,
+    answers: int | None = None,
 ) -> LayerHeatmaps:
     """Heatmaps of ``images``, float (B, 3, h, w) normalised, at ``layers`` (names), one target class each.
 
     ``targets`` are class indices, one for all or one each; the predicted classes where None. ``against``, for
-    the contrastive method only, are the classes to argue against; where None the strongest other class. One
-    forward and one backward pass for all layers; Eigen-CAM takes no backward pass, Score-CAM instead a
-    forward pass per channel of each layer. ``model`` must be in eval mode. Raises ExplanationError with a
+    the contrastive method only, are the classes to argue against; where None the strongest other class. Where
+    ``answers`` is given, only the first so many logits are classes that may be predicted or strongest. One
+    forward and one backward pass for all layers; Eigen-CAM takes no backward pass, Score-CAM instead a forward
+    pass per channel of each layer. ``model`` must be in eval mode. Raises ExplanationError with a
     sentence otherwise.
     """
     model = unwrapped(model)
@@ -233,8 +235,10 @@ def heatmaps(
     trace = _forward(model, images, layers, with_graph=chosen.needs == "gradient")
     _refuse_senseless(method, trace)
     logits = trace.logits.detach().float()
-    classes = logits.argmax(1) if targets is None else _class_indices(targets, logits, "target")
-    others = _others(against, logits, classes) if chosen.contrasts else None
+    answered = logits.clone()
+    answered[:, answers if answers is not None else logits.shape[1] :] = -torch.inf
+    classes = answered.argmax(1) if targets is None else _class_indices(targets, logits, "target")
+    others = _others(against, answered, classes) if chosen.contrasts else None
 
     needed: dict[str, Tensor] = {}
     if chosen.needs == "gradient":

@@ -33,7 +33,7 @@ def claim_folder(out: Path) -> Path:
 def run_identity(config: ModelConfig, recipe: Recipe, training: TrainingPhotos, seed: int) -> dict[str, Any]:
     """What must be the same for a run to be resumed; values as JSON has them."""
     return {
-        "recipe": json.loads(json.dumps(asdict(recipe))),
+        "recipe": json.loads(json.dumps(asdict(recipe), allow_nan=False)),
         "backbone": config.backbone,
         "data": config.data_fingerprint,
         "seed": seed,
@@ -46,7 +46,7 @@ def save_state(folder: Path, accelerator: Accelerator, facts: dict[str, Any]) ->
     name = f"epoch-{facts['epoch']}"
     accelerator.save_state(str(folder / name))
     if accelerator.is_main_process:
-        write_text(folder / STATE_FILE, json.dumps(facts))
+        write_text(folder / STATE_FILE, json.dumps(facts, allow_nan=False))
         for old in folder.glob("epoch-*"):
             if old.is_dir() and old.name != name:
                 shutil.rmtree(old)
