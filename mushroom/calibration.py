@@ -5,7 +5,6 @@ the network knows by name (see ``ModelConfig``), if there are any. Numbers only:
 """
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, logsumexp, softmax
 
 MAX_TURNED_AWAY = 0.10
@@ -27,6 +26,8 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """The temperature that minimises the cross-entropy of (logits (n, genera), labels (n,)); 1 without photos."""
     if len(labels) == 0:
         return 1.0
+    # Only who calibrates waits for it.
+    from scipy.optimize import minimize_scalar
 
     def loss(log_temperature: float) -> float:
         return cross_entropy(logits, labels, float(np.exp(log_temperature)))

@@ -170,11 +170,12 @@ def load_checkpoint(folder: Path) -> tuple["GenusNet", "ModelConfig"]:
     import torch
 
     from mushroom.model import build_model
+    from mushroom.quick_start import NoRandomNumbers
 
     if not folder.is_dir():
         raise CheckpointError(f"There is no checkpoint folder at {folder}.")
     config = read_config(folder)
-    with torch.device("meta"):
+    with torch.device("meta"), NoRandomNumbers():
         expected = {key: tuple(value.shape) for key, value in build_model(config).state_dict().items()}
     stored, metadata = _read_header(folder / WEIGHTS_FILE)
     for key, shape in expected.items():

@@ -8,14 +8,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import timm
 import torch
-import torchvision
-from timm.layers import BatchNormAct2d
 from torch import nn
 
+from mushroom import quick_start
 from mushroom.errors import CheckpointError
 from mushroom.genera import GENERA
+
+quick_start.import_timm()
+
+import timm  # noqa: E402
+import torchvision  # noqa: E402
+from timm.layers import BatchNormAct2d  # noqa: E402
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

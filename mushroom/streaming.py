@@ -176,7 +176,8 @@ def answer_together(classifier: Classifier, files: Iterable[str]) -> tuple[Predi
 
     See ``Classifier.predict_together``. Only logits are held in memory.
     """
-    logits, errors = [], {}
+    logits: list[np.ndarray] = []
+    errors: dict[str, str] = {}
     for batch in _batches(classifier, files):
         errors |= {file: read for file, read in batch if isinstance(read, str)}
         if images := [read for _, read in batch if not isinstance(read, str)]:

@@ -37,6 +37,18 @@ def test_what_a_person_imports_comes_when_it_is_asked_for() -> None:
         _ = mushroom.nothing_of_that_name  # type: ignore[attr-defined]
 
 
+def test_a_cold_predict_brings_neither_the_compiler_nor_what_only_training_needs() -> None:
+    code = (
+        "import sys; from mushroom.__main__ import main; main(sys.argv[1:]);"
+        "print([n for n in ('torch._dynamo', 'sklearn', 'pandas', 'scipy.optimize', 'streamlit') if n in sys.modules])"
+    )
+    photo = REPOSITORY / "assets" / "drawings" / "Fly_agaric.png"
+    command = [sys.executable, "-c", code, "predict", str(photo)]
+    told = subprocess.run(command, check=True, cwd=REPOSITORY, capture_output=True, text=True).stdout.splitlines()
+    assert "Amanita" in told[0]
+    assert told[1] == "[]"
+
+
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         mushroom_command(["--version"])

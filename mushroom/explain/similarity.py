@@ -1,7 +1,6 @@
 """How alike two heatmaps of one photo are: do they rank its places alike, and do their hottest places overlap?"""
 
 import numpy as np
-from scipy.stats import spearmanr
 
 from mushroom.explain.regions import upsample
 
@@ -22,6 +21,9 @@ def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
 
     Not a number where one of them is the same everywhere: it ranks nothing.
     """
+    # It takes a second, and most who explain a photo don't compare heatmaps.
+    from scipy.stats import spearmanr
+
     if one.min() == one.max() or other.min() == other.max():
         return float("nan")
     return float(spearmanr(one.ravel(), other.ravel()).statistic)
