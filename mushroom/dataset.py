@@ -23,7 +23,7 @@ DATASET_FILE = "dataset.json"
 
 SPLITS = ("train", "validation", "test")
 
-TABLE_ENCODING: dict[str, str] = {"encoding": "utf-8", "errors": "surrogateescape"}
+TABLE_ENCODING: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape"}
 """A file name may hold bytes that are no UTF-8; they come out of a table as they went in."""
 
 FORMAT = 2
@@ -154,15 +154,15 @@ def _read_facts(folder: Path) -> dict[str, Any]:
     """``dataset.json`` with every field there and of its type."""
     path = folder / DATASET_FILE
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        read = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise DatasetError(f"{folder} was not written by prepare: it has no {DATASET_FILE}.") from error
     except (ValueError, OSError, RecursionError) as error:
         raise DatasetError(f"{path} can't be read: run prepare again.") from error
-    if not isinstance(facts, dict):
+    if not isinstance(read, dict):
         raise DatasetError(f"{path} holds no facts about photos: run prepare again.")
-    facts = {"format": 1, "genera": list(GENERA), "left_out": [], "notes": [], "background_roots": {}} | facts
-    kinds = {"root": str, "fingerprint": str, "genera": list, "background_roots": dict, "format": int}
+    facts: dict[str, Any] = {"format": 1, "genera": list(GENERA), "left_out": [], "notes": [], **read}
+    kinds: dict[str, type] = {"root": str, "fingerprint": str, "genera": list, "background_roots": dict, "format": int}
     for name, kind in (kinds | {"left_out": list, "notes": list}).items():
         if not isinstance(facts.get(name), kind):
             raise DatasetError(f"{path} lacks {name}, or it is not what prepare writes: run prepare again.")

@@ -39,23 +39,28 @@ def group_photos(photos: pd.DataFrame, label: str, pairs: np.ndarray) -> tuple[l
     firsts = components(len(photos), pairs)
     names, labels = photos.photo.tolist(), photos[label].tolist()
     notes = [
-        f"note: {names[i]} and {names[first]} look the same but are {labels[i]} and {labels[first]}; kept in one split"
+        f"note: {names[i]} and {names[first]} look the same but are {labels[i]} and {labels[first]}"
         for i, first in enumerate(firsts)
         if labels[i] != labels[first] and labels[i] and labels[first]
     ]
     return [photos.sha256.iloc[first][:12] for first in firsts], notes
 
 
-def joined_sources(photos: pd.DataFrame, same_sources: Sequence[Sequence[str]] = ()) -> list[str]:
+def joined_sources(
+    photos: pd.DataFrame, same_sources: Sequence[Sequence[str]] = (), apart: Sequence[str] = ()
+) -> list[str]:
     """The unit of each photo: its source with all that share a group with it or are said to be the same.
 
-    A unit is named after its first source in the alphabet; a photo without a source is one with its group.
+    Sources in ``apart`` are joined only where ``same_sources`` says so. A unit is named after its first source in
+    the alphabet; a photo without a source is one with its group.
     """
     keys = photos.source.where(photos.source != "", "group " + photos.group)
     names = sorted(set(keys))
     number = {name: index for index, name in enumerate(names)}
-    first_of_group = dict(zip(photos.group[::-1], keys[::-1], strict=True))
-    pairs = {(number[first_of_group[group]], number[key]) for group, key in zip(photos.group, keys, strict=True)}
+    joinable = ~photos.source.isin(apart)
+    groups, joined = photos.group[joinable], keys[joinable]
+    first_of_group = dict(zip(groups[::-1], joined[::-1], strict=True))
+    pairs = {(number[first_of_group[group]], number[key]) for group, key in zip(groups, joined, strict=True)}
     for same in same_sources:
         pairs |= {(number[same[0]], number[other]) for other in same[1:]}
     firsts = components(len(names), np.array(sorted(pairs), int).reshape(-1, 2))

@@ -2,10 +2,11 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import imagehash
 import numpy as np
@@ -21,6 +22,7 @@ from mushroom.dataset import (
 )
 from mushroom.errors import DatasetError, PhotoError
 from mushroom.photos import read_photo_file
+from mushroom.training.crops import copied_pairs, thumbnail
 from mushroom.training.duplicates import group_photos, joined_sources, near_duplicate_pairs
 from mushroom.training.folders import Listing, genus_root, list_background_photos, list_genus_photos, read_corrections
 from mushroom.training.prepared_folder import write_prepared
@@ -68,10 +70,11 @@ def prepare(
         raise DatasetError(f"Two background folders are named {twice[0]}: give them different names.")
     notes = [note for listing in listings for note in listing.notes]
     photos, left_out = _scan_all(listings, progress)
-    photos["group"], conflicts = _grouped(photos)
+    photos["group"], conflicts = _grouped(photos, listings, across_sources=by_source is not None)
     notes += conflicts
     if by_source:
-        photos, reached = _split_by_source(photos, by_source, seed)
+        photos, copies, reached = _split_by_source(photos, by_source, seed)
+        left_out += copies
         notes += reached
     else:
         photos["split"] = _split_by_group(photos, seed)
@@ -122,10 +125,19 @@ def _downloaded(source: str, download: Callable[[], str]) -> Path:
         ) from error
 
 
-def _grouped(photos: pd.DataFrame) -> tuple[list[str], list[str]]:
-    """Near-duplicates share a group, across genera and kinds of background, too."""
+def _grouped(photos: pd.DataFrame, listings: Sequence[Listing], *, across_sources: bool) -> tuple[list[str], list[str]]:
+    """Near-duplicates share a group, whatever they are called; so do crops of other sources' photos."""
     labelled = photos.assign(label=photos.genus.where(photos.kind == "", photos.kind + " " + photos.genus))
-    return group_photos(labelled, "label", near_duplicate_pairs(photos))
+    pairs = near_duplicate_pairs(photos)
+    if across_sources:
+        thumbnails = np.stack(photos.thumbnail.tolist())
+        pairs = np.concatenate([pairs, copied_pairs(thumbnails, _paths(photos, listings), photos.source.tolist())])
+    return group_photos(labelled, "label", pairs)
+
+
+def _paths(photos: pd.DataFrame, listings: Sequence[Listing]) -> list[Path]:
+    roots = {listing.kind: listing.root for listing in listings}
+    return [roots[kind] / photo for kind, photo in zip(photos.kind, photos.photo, strict=True)]
 
 
 def _split_by_group(photos: pd.DataFrame, seed: int) -> list[str]:
@@ -142,8 +154,14 @@ def _split_by_group(photos: pd.DataFrame, seed: int) -> list[str]:
     return split.tolist()
 
 
-def _split_by_source(photos: pd.DataFrame, by_source: BySource, seed: int) -> tuple[pd.DataFrame, list[str]]:
-    """``photos`` with the split, without those of held-out genera in sources that train, and notes."""
+def _split_by_source(
+    photos: pd.DataFrame, by_source: BySource, seed: int
+) -> tuple[pd.DataFrame, list[dict[str, str]], list[str]]:
+    """``photos`` with the split; which of them are left out as copies of what is measured; and notes.
+
+    Sources that share photos are one, but for those whose split is given: of these the copies are left out. Left out
+    are also photos of held-out genera in sources that train.
+    """
     known = photos.kind == ""
     named = photos[known]
     if (named.source == "").all():
@@ -152,7 +170,9 @@ def _split_by_source(photos: pd.DataFrame, by_source: BySource, seed: int) -> tu
     for name in [name for same in by_source.same for name in same]:
         if name not in names:
             raise DatasetError(f"No photo is of the source {name}: check its name.")
-    photos = photos.assign(unit=joined_sources(photos, by_source.same), stratum=photos.genus.where(known, photos.kind))
+    given = sorted({*by_source.must_train, *photos.source[(photos.split != "") & (photos.source != "")]})
+    units = joined_sources(photos, by_source.same, given)
+    photos = photos.assign(unit=units, stratum=photos.genus.where(known, photos.kind))
     # A kind of background that is all from one source, as a collection of everyday pictures, can't be parted by it.
     single = photos[~known].groupby("kind").source.nunique()
     for kind in single[single == 1].index:
@@ -171,7 +191,15 @@ def _split_by_source(photos: pd.DataFrame, by_source: BySource, seed: int) -> tu
     )
     joined = photos[photos.source != ""].groupby("unit").source.unique()
     notes += [f"note: one source, for they share photos: {', '.join(s)}" for s in joined if len(s) > 1]
-    return photos[~dropped].reset_index(drop=True), notes
+    measured_groups = set(photos.group[photos.split != "train"])
+    copies = (photos.split == "train") & photos.group.isin(measured_groups)
+    reason = "a copy of a photo that is measured on, in a source that trains"
+    left_out = [{"photo": _name(row), "reason": reason} for row in photos[copies].to_dict("records")]
+    return photos[~dropped & ~copies].reset_index(drop=True), left_out, notes
+
+
+def _name(row: Mapping[Hashable, Any]) -> str:
+    return f"{row['kind']}/{row['photo']}" if row["kind"] else str(row["photo"])
 
 
 def _given_apart(photos: pd.DataFrame) -> list[str]:
@@ -207,21 +235,21 @@ class _Scanned:
     height: int
     sha256: str
     phash: int
+    thumbnail: np.ndarray
 
 
 def _scan_all(listings: Sequence[Listing], progress: bool) -> tuple[pd.DataFrame, list[dict[str, str]]]:
     """All listed photos that can be read, with size, hash and perceptual hash; the others, with reasons."""
     listed = pd.concat([listing.photos.assign(kind=listing.kind) for listing in listings], ignore_index=True)
-    roots = {listing.kind: listing.root for listing in listings}
-    paths = [roots[row.kind] / row.photo for row in listed.itertuples()]
+    paths = _paths(listed, listings)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         scanned = list(
             tqdm(pool.map(_scan_photo, paths), total=len(paths), desc="scanning", unit="photo", disable=not progress)
         )
     readable = np.array([isinstance(result, _Scanned) for result in scanned])
     left_out = [
-        {"photo": f"{row.kind}/{row.photo}" if row.kind else row.photo, "reason": str(result)}
-        for row, result in zip(listed.itertuples(), scanned, strict=True)
+        {"photo": _name(row), "reason": str(result)}
+        for row, result in zip(listed.to_dict("records"), scanned, strict=True)
         if not isinstance(result, _Scanned)
     ]
     for listing in listings:
@@ -229,7 +257,7 @@ def _scan_all(listings: Sequence[Listing], progress: bool) -> tuple[pd.DataFrame
             raise DatasetError(f"None of the {len(listing.photos)} photos in {listing.root} can be read.")
     table = listed[readable].reset_index(drop=True)
     results = [result for result in scanned if isinstance(result, _Scanned)]
-    for name in ("width", "height", "sha256", "phash"):
+    for name in ("width", "height", "sha256", "phash", "thumbnail"):
         table[name] = [getattr(result, name) for result in results]
     return table, left_out
 
@@ -238,7 +266,8 @@ def _scan_photo(path: Path) -> _Scanned | str:
     try:
         photo = read_photo_file(path)
         bits = np.packbits(imagehash.phash(photo).hash.flatten()).tobytes()
-        return _Scanned(*photo.size, hashlib.sha256(path.read_bytes()).hexdigest(), int.from_bytes(bits))
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        return _Scanned(*photo.size, sha256, int.from_bytes(bits), thumbnail(np.asarray(photo)))
     except PhotoError as error:
         return str(error)
     except OSError as error:

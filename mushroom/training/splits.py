@@ -24,7 +24,7 @@ WANTED_PHOTOS = 12
 WANTED_SOURCES = 3
 """What a genus should have in validation and in test to be measured on strangers' photos."""
 
-SEARCHES, MOVES = 4, 6_000
+SEARCHES, MOVES = 6, 15_000
 LACK_WEIGHT, CONCENTRATION_WEIGHT = 3.0, 0.15
 
 HELD_OUT_ONE_IN = 5
@@ -73,7 +73,7 @@ def split_sources(
     none is given. A unit with a given split, or with a source in ``must_train``, is not moved. A search by chance
     moves the others until each stratum is as near to 65/20/15 as it gets, each of the strata ``measured`` has
     WANTED_PHOTOS from WANTED_SOURCES in validation and in test, and no large source dominates what is measured.
-    Raises DatasetError where a unit is given to two splits.
+    Raises DatasetError where a unit is given to two splits, or ``must_train`` names a source of no photo.
     """
     counts = pd.crosstab(photos.unit, photos.stratum)
     fixed = _fixed_units(photos, must_train)
@@ -126,7 +126,7 @@ class _Tally:
     def score(self) -> float:
         """Lower is better."""
         photos, sources, squares = self.of_split[:, 0], self.of_split[1:, 1], self.of_split[1:, 2]
-        distance = np.square(photos / self.all - self.shares).sum()
+        distance = (np.square(photos / self.all - self.shares) * np.where(self.measured, 2, 1)).sum()
         lack = np.maximum(1 - photos[:, self.measured] / WANTED_PHOTOS, 0).sum()
         lack += np.maximum(1 - sources[:, self.measured] / WANTED_SOURCES, 0).sum()
         # The chance that two photos of a stratum are from one source.
