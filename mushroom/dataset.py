@@ -87,8 +87,7 @@ class Prepared:
             lines.append(f"{name:<{width}}" + "".join(f"{n:>12}" for n in numbers) + f"{sum(numbers):>8}")
         lines += list(self.notes)
         lines += [f"left out: {entry['photo']} ({entry['reason']})" for entry in self.left_out]
-        # A name with bytes that are no UTF-8, or with a line break, is printed escaped.
-        return "\n".join(line.encode("unicode_escape").decode() if not line.isprintable() else line for line in lines)
+        return "\n".join(lines)
 
     def require_trainable(self) -> None:
         """Raise DatasetError unless every genus can be trained and validated, and there are two to tell apart."""

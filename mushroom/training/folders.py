@@ -23,6 +23,8 @@ SPLIT_FOLDERS = frozenset({*SPLITS, "training", "val", "valid", "testing", "eval
 UNNAMED_FOLDERS = frozenset({"by_eye", "by_common_name", "unnamed"})
 """Folders of background photos whose genus nobody knows for certain."""
 
+NAMES_IN_BYTES = "name is no text"
+
 NONE_OF_THESE = frozenset({"", "none", "other"})
 """In a table of corrections: the photo is of no genus here."""
 
@@ -60,24 +62,24 @@ def genus_root(folder: Path, corrections: Mapping[str, str] | None = None) -> Pa
 
 def list_genus_photos(root: Path, corrections: Mapping[str, str]) -> Listing:
     """Photo files in genus folders; the names of the folders are the genera. Raises DatasetError."""
-    rows, other_endings = [], Counter[str]()
+    rows, passed_over = [], Counter[str]()
     for folder in _subfolders(root):
-        photos = _photo_files(folder, other_endings)
+        photos = _photo_files(folder, passed_over)
         if not photos:
             raise DatasetError(f"The genus folder {folder} holds no photos: add some or remove it.")
         rows += [(path.relative_to(root).as_posix(), genus_name(folder.name)) for path in photos]
     rows, notes = _corrected(root, rows, corrections)
     if not rows:
         raise DatasetError(f"{root} holds no photos of any genus.")
-    return Listing(root, "", _with_known_columns(root, rows), notes + _endings_note(root, other_endings))
+    return Listing(root, "", _with_known_columns(root, rows), notes + _passed_over_notes(root, passed_over))
 
 
 def list_background_photos(folder: Path) -> Listing:
     """Photos that are of none of the genera; the name of a subfolder is their genus. Raises DatasetError."""
     if not folder.is_dir():
         raise DatasetError(f"There is no background folder {folder}.")
-    other_endings = Counter[str]()
-    photos = [path.relative_to(folder) for path in _photo_files(folder, other_endings)]
+    passed_over = Counter[str]()
+    photos = [path.relative_to(folder) for path in _photo_files(folder, passed_over)]
     if not photos:
         raise DatasetError(f"The background folder {folder} holds no photos.")
     rows = []
@@ -85,7 +87,7 @@ def list_background_photos(folder: Path) -> Listing:
         genus = genus_name(path.parts[0]) if len(path.parts) > 1 else ""
         rows.append((path.as_posix(), "" if genus.lower() in UNNAMED_FOLDERS else genus))
     kind = clean_name(folder.resolve().name)
-    return Listing(folder, kind, _with_known_columns(folder, rows), _endings_note(folder, other_endings))
+    return Listing(folder, kind, _with_known_columns(folder, rows), _passed_over_notes(folder, passed_over))
 
 
 def clean_name(name: str) -> str:
@@ -152,19 +154,28 @@ def _is_photo(name: str) -> bool:
     return Path(name).suffix.lower() in PHOTO_SUFFIXES and not name.startswith(".")
 
 
-def _photo_files(folder: Path, other_endings: Counter[str]) -> list[Path]:
-    """Photo files in order; the endings of the other files are counted."""
+def _photo_files(folder: Path, passed_over: Counter[str]) -> list[Path]:
+    """Photo files in order; the others are counted by their endings, or as names that are no text."""
     files = [path for path in walk_files(folder) if path.is_file()]
-    other_endings.update(path.suffix.lower() or "none" for path in files if not _is_photo(path.name))
-    return [path for path in files if _is_photo(path.name)]
+    passed_over.update(path.suffix.lower() or "none" for path in files if not _is_photo(path.name))
+    photos = [path for path in files if _is_photo(path.name)]
+    # A table holds text; a name with a line break, or in another encoding as old archives unpack, is none.
+    readable = [path for path in photos if not {"Cc", "Cs"} & set(map(unicodedata.category, str(path)))]
+    passed_over.update({NAMES_IN_BYTES: len(photos) - len(readable)} if len(readable) < len(photos) else {})
+    return readable
 
 
-def _endings_note(root: Path, endings: Counter[str]) -> list[str]:
-    if not endings:
-        return []
-    number = endings.total()
-    kinds = ", ".join(f"{ending} {count}" for ending, count in endings.most_common(5))
-    return [f"note: {number} file{'s' * (number > 1)} in {root} passed over for the ending ({kinds})"]
+def _passed_over_notes(root: Path, passed_over: Counter[str]) -> list[str]:
+    in_bytes = passed_over.pop(NAMES_IN_BYTES, 0)
+    notes = [f"note: {_files(in_bytes)} in {root} left out: rename them, their names are no text"] if in_bytes else []
+    if passed_over:
+        kinds = ", ".join(f"{ending} {count}" for ending, count in passed_over.most_common(5))
+        notes.append(f"note: {_files(passed_over.total())} in {root} passed over for the ending ({kinds})")
+    return notes
+
+
+def _files(number: int) -> str:
+    return f"{number} file{'s' * (number > 1)}"
 
 
 def _corrected(

@@ -24,7 +24,7 @@ WANTED_PHOTOS = 12
 WANTED_SOURCES = 3
 """What a genus should have in validation and in test to be measured on strangers' photos."""
 
-SEARCHES, MOVES = 6, 15_000
+SEARCHES, MOVES_PER_UNIT, MOST_MOVES = 6, 300, 15_000
 LACK_WEIGHT, CONCENTRATION_WEIGHT = 3.0, 0.15
 
 HELD_OUT_ONE_IN = 5
@@ -129,15 +129,15 @@ class _Tally:
         distance = (np.square(photos / self.all - self.shares) * np.where(self.measured, 2, 1)).sum()
         lack = np.maximum(1 - photos[:, self.measured] / WANTED_PHOTOS, 0).sum()
         lack += np.maximum(1 - sources[:, self.measured] / WANTED_SOURCES, 0).sum()
-        # The chance that two photos of a stratum are from one source.
-        concentration = (squares / np.maximum(photos[1:], 1) ** 2).mean()
+        # The chance that two photos of a stratum are from one source; certain where there are none.
+        concentration = np.where(photos[1:] > 0, squares / np.maximum(photos[1:], 1) ** 2, 1).mean()
         return float(distance + LACK_WEIGHT * lack + CONCENTRATION_WEIGHT * concentration)
 
 
 def _search(tally: _Tally, movable: np.ndarray, random: np.random.Generator) -> tuple[float, np.ndarray]:
     """Move a unit, or exchange two, by chance, and keep what is better: score and splits."""
     best = tally.score()
-    for _ in range(MOVES if len(movable) else 0):
+    for _ in range(min(MOVES_PER_UNIT * len(movable), MOST_MOVES)):
         one, other = (int(unit) for unit in random.choice(movable, 2))
         before = int(tally.splits[one]), int(tally.splits[other])
         if random.random() < 0.5:
