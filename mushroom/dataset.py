@@ -36,7 +36,7 @@ TRAINABLE_PHOTOS = 3
 """Photos of a genus, no two the same, that training needs at least: one for each split."""
 
 OTHER_FUNGUS = "other"
-"""Instead of a genus in a table of names: it is none of the nine."""
+"""Stands for any other fungus, where its genus has no name."""
 
 KAGGLE = "kaggle:"
 HUB_DATASET = "hf://datasets/"
