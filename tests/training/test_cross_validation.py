@@ -1,5 +1,6 @@
-"""Trials, probes and learning curves on features made by hand: who is left out, what counts, what is written."""
+"""Sources left out: who is in which fold, what counts, and what an interrupted run does again."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,30 +9,35 @@ import pytest
 
 from mushroom.dataset import Prepared
 from mushroom.errors import DatasetError
-from mushroom.genera import GENERA
-from mushroom.training import cross_validation
-from mushroom.training.cross_validation import NONE_LEFT_OUT, SMALL_SOURCES, Answers, list_folds, score
+from mushroom.training.cross_validation import (
+    SMALL_SOURCES,
+    Fold,
+    cross_validate,
+    list_folds,
+    score_lines,
+    write_result,
+)
 
-AMANITA, BOLETUS, SUILLUS = (GENERA.index(genus) for genus in ("Amanita", "Boletus", "Suillus"))
+GENERA = ("Amanita", "Boletus")
 
 
-def table(counts: dict[tuple[str, str, str], int]) -> pd.DataFrame:
+def table(counts: dict[tuple[str, str, str], int], **columns: str) -> pd.DataFrame:
     """A manifest with so many photos of each (genus, source, split), each its own group."""
     rows = [
         {"photo": f"{genus}/{source}-{split}-{number}.jpg", "genus": genus, "source": source, "split": split}
         for (genus, source, split), count in counts.items()
         for number in range(count)
     ]
-    return pd.DataFrame(rows).assign(group=lambda found: found.photo)
+    return pd.DataFrame(rows).assign(group=lambda found: found.photo, **columns)
 
 
-def prepared_of(manifest: pd.DataFrame) -> Prepared:
-    return Prepared(Path("nowhere"), manifest, None, Path("nowhere"), {}, "fingerprint")
+def prepared_of(manifest: pd.DataFrame, background: pd.DataFrame | None = None) -> Prepared:
+    return Prepared(Path("nowhere"), manifest, background, Path("nowhere"), {}, "fingerprint", GENERA)
 
 
 @pytest.fixture
 def manifest() -> pd.DataFrame:
-    """Two sources of more than a hundred photos, two small ones, and a test split that no trial may see."""
+    """Two sources of more than a hundred photos, two small ones, and a test split that no fold may see."""
     return table(
         {
             ("Amanita", "a", "train"): 80,
@@ -47,28 +53,61 @@ def manifest() -> pd.DataFrame:
     )
 
 
+@pytest.fixture
+def background() -> pd.DataFrame:
+    return table(
+        {
+            ("Mycena", "a", "train"): 6,
+            ("Mycena", "e", "train"): 5,
+            ("Mycena", "a", "validation"): 4,
+            ("Mycena", "e", "test"): 9,
+        },
+        kind="fungi",
+    )
+
+
 def test_each_large_source_is_left_out_and_the_small_ones_together(manifest: pd.DataFrame) -> None:
     folds = list_folds(prepared_of(manifest))
-    assert [fold.left_out for fold in folds] == [NONE_LEFT_OUT, "b", "a", SMALL_SOURCES]
-    for fold in folds[1:]:
-        own = {"c", "d"} if fold.left_out == SMALL_SOURCES else {fold.left_out}
+    assert {fold.name for fold in folds} == {"a", "b", SMALL_SOURCES}
+    for fold in folds:
+        own = {"c", "d"} if fold.name == SMALL_SOURCES else {fold.name}
         assert set(fold.measured.source) == own
         assert not own & (set(fold.train.source) | set(fold.validation.source))
         assert set(fold.train.split) == {"train"}
-    whole = folds[0]
-    assert (set(whole.train.split), set(whole.measured.split)) == ({"train"}, {"validation"})
+        assert set(fold.validation.split) == {"validation"}
 
 
-def test_no_trial_sees_the_test_split(manifest: pd.DataFrame) -> None:
-    for fold in list_folds(prepared_of(manifest)):
-        for rows in (fold.train, fold.validation, fold.measured):
+def test_numbered_folds_hold_whole_sources_and_every_photo_once(manifest: pd.DataFrame) -> None:
+    folds = list_folds(prepared_of(manifest), 3)
+    assert len(folds) == 3
+    measured = pd.concat([fold.measured for fold in folds])
+    assert sorted(measured.photo) == sorted(manifest[manifest.split != "test"].photo)
+    assert (measured.groupby("source").size() > 0).all()
+    for fold in folds:
+        assert not set(fold.measured.source) & set(fold.train.source)
+    with pytest.raises(DatasetError, match="at most as many"):
+        list_folds(prepared_of(manifest), 9)
+
+
+def test_no_fold_sees_the_test_split_and_others_are_left_out_with_their_source(
+    manifest: pd.DataFrame, background: pd.DataFrame
+) -> None:
+    folds = list_folds(prepared_of(manifest, background))
+    for fold in folds:
+        assert fold.background is not None
+        assert fold.others is not None
+        for rows in (fold.train, fold.validation, fold.measured, fold.background, fold.others):
             assert "test" not in set(rows.split)
+    of_a = next(fold for fold in folds if fold.name == "a")
+    assert of_a.background is not None
+    assert of_a.others is not None
+    assert (set(of_a.background.source), len(of_a.background), len(of_a.others)) == ({"e"}, 5, 10)
 
 
 def test_near_duplicates_of_what_is_measured_are_not_learned_from(manifest: pd.DataFrame) -> None:
     twin = manifest.photo.str.startswith("Amanita/a-train-7.") | manifest.photo.str.startswith("Amanita/b-train-7.")
     manifest.loc[twin, "group"] = "twins"
-    of_a = next(fold for fold in list_folds(prepared_of(manifest)) if fold.left_out == "a")
+    of_a = next(fold for fold in list_folds(prepared_of(manifest)) if fold.name == "a")
     assert "Amanita/b-train-7.jpg" not in set(of_a.train.photo)
     assert "Amanita/b-train-8.jpg" in set(of_a.train.photo)
 
@@ -78,90 +117,42 @@ def test_photos_without_sources_are_refused_with_a_sentence(manifest: pd.DataFra
         list_folds(prepared_of(manifest.drop(columns="source")))
 
 
-def test_a_genus_that_was_left_too_few_photos_does_not_count(manifest: pd.DataFrame) -> None:
+def always_amanita(fold: Fold, _: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Right about Amanita, wrong about everything else, and sure that others are others."""
+    others = 0 if fold.others is None else len(fold.others)
+    return np.tile([2.0, 0.0, -3.0], (len(fold.measured), 1)), np.tile([0.0, 0.0, 4.0], (others, 1))
+
+
+def test_all_folds_are_scored_together(manifest: pd.DataFrame, background: pd.DataFrame, tmp_path: Path) -> None:
+    folds = list_folds(prepared_of(manifest, background))
+    found = cross_validate(folds, GENERA, tmp_path, always_amanita)
+    assert found.photos == 272
+    assert found.accuracy == pytest.approx(144 / 272)
+    assert found.accuracy_interval[0] < found.accuracy < found.accuracy_interval[1]
+    assert found.recall == {"Amanita": 1.0, "Boletus": 0.0}
+    assert found.mean_recall == 0.5
+    assert found.sources["b"] == (pytest.approx(30 / 150), 150)
+    assert (found.others, found.others_auroc, found.others_caught) == (10, 1.0, 1.0)
+    write_result(tmp_path, found, {"command": "python train.py cross-validate"})
+    written = json.loads((tmp_path / "cross_validation.json").read_text())
+    assert (written["accuracy"], written["command"]) == (found.accuracy, "python train.py cross-validate")
+    assert "10 others: AUROC 1.000" in "\n".join(score_lines(found))
+
+
+def test_an_interrupted_run_goes_on_with_the_fold_it_was_at(manifest: pd.DataFrame, tmp_path: Path) -> None:
     folds = list_folds(prepared_of(manifest))
-    answers = {}
-    for fold in folds:
-        labels = np.array([GENERA.index(genus) for genus in fold.measured.genus])
-        # Right about Amanita and wrong about everything else.
-        answers[fold.left_out] = Answers(labels, np.full(len(labels), AMANITA))
-    found = score(answers, folds)
-    # Without b, five photos of Boletus are left: its own do not count. Without a, Boletus is known from b.
-    per_source = {row["source"]: (row["count"], row["accuracy"]) for row in found["left_out"]["sources"]}
-    assert per_source == {
-        "b": (30, 1.0),
-        "a": (115, pytest.approx(110 / 115)),
-        SMALL_SOURCES: (7, pytest.approx(4 / 7)),
-    }
-    assert found["left_out"]["accuracy"] == pytest.approx(144 / 152)
-    low, high = found["left_out"]["accuracy_interval"]
-    assert low < found["left_out"]["accuracy"] < high
-    assert found["validation"]["accuracy"] == pytest.approx(30 / 63)
-    # All photos are more than those: Boletus from b, which nothing but b could have taught.
-    every = found["left_out"]["all_photos"]
-    assert every["count"] == sum(len(fold.measured) for fold in folds[1:]) > 152
-    assert every["accuracy"] == pytest.approx(144 / every["count"])
-    assert every["macro_f1"] < every["accuracy"]
+    asked: list[str] = []
 
-
-def test_two_trials_are_compared_photo_by_photo() -> None:
-    def trial(right: str) -> dict[str, dict[str, str]]:
-        return {"left_out": {"right": right}}
-
-    found = cross_validation.compare(trial("1110" * 25), trial("1010" * 25))
-    assert found is not None
-    difference, (low, high) = found
-    assert difference == pytest.approx(0.25)
-    assert 0.1 < low < difference < high < 0.4
-    # Both right and both wrong tell nothing: two that differ nowhere differ for sure by nothing.
-    assert cross_validation.compare(trial("10"), trial("10")) == (0.0, [0.0, 0.0])
-    assert cross_validation.compare(trial("1"), trial("10")) is None
-    assert cross_validation.compare({"left_out": {}}, {"left_out": {}}) is None
-
-
-def test_an_interrupted_trial_goes_on_with_the_fold_it_was_at(manifest: pd.DataFrame, tmp_path: Path) -> None:
-    folds = list_folds(prepared_of(manifest))
-    asked = []
-
-    def answer(fold: cross_validation.Fold, folder: Path) -> np.ndarray:
-        asked.append(fold.left_out)
+    def answer(fold: Fold, folder: Path) -> tuple[np.ndarray, np.ndarray]:
+        asked.append(fold.name)
         if len(asked) == 2:
             raise KeyboardInterrupt
-        return np.eye(len(GENERA))[[GENERA.index(genus) for genus in fold.measured.genus]]
+        labels = [GENERA.index(genus) for genus in fold.measured.genus]
+        return np.eye(2)[labels], np.zeros((0, 2))
 
     with pytest.raises(KeyboardInterrupt):
-        cross_validation.run_trial(folds, tmp_path, answer)
-    found = cross_validation.run_trial(folds, tmp_path, answer)
-    assert asked == [NONE_LEFT_OUT, "b", "b", "a", SMALL_SOURCES]
-    assert found["left_out"]["accuracy"] == 1.0
-
-
-def test_recorded_trials_make_the_table_and_a_second_run_replaces_the_first(
-    manifest: pd.DataFrame, tmp_path: Path
-) -> None:
-    folds = list_folds(prepared_of(manifest))
-    found = cross_validation.run_trial(
-        folds, tmp_path / "work", lambda fold, _: np.eye(len(GENERA))[[AMANITA] * len(fold.measured)]
-    )
-    named = {"name": "one", "what": "always Amanita", "git_commit": "abc", "command": "python train.py trial"}
-    cross_validation.record(tmp_path, named | found)
-    cross_validation.record(tmp_path, named | {"name": "two"} | found)
-    cross_validation.record(tmp_path, named | {"what": "again"} | found)
-    assert [(trial["name"], trial["what"]) for trial in cross_validation.read_trials(tmp_path)] == [
-        ("two", "always Amanita"),
-        ("one", "again"),
-    ]
-    text = (tmp_path / "TRIALS.md").read_text()
-    assert text == cross_validation.trials_text(cross_validation.read_trials(tmp_path))
-    assert "| one | again | 0.947" in text
-    assert "| two | one | +0.000 | +0.000 to +0.000 |" in text
-
-
-def test_the_table_that_ships_is_what_the_recorded_trials_say() -> None:
-    from mushroom.checkpoint import SHIPPED_CHECKPOINTS
-
-    recorded = cross_validation.read_trials(SHIPPED_CHECKPOINTS)
-    assert recorded
-    assert (SHIPPED_CHECKPOINTS / cross_validation.TABLE_FILE).read_text(
-        encoding="utf-8"
-    ) == cross_validation.trials_text(recorded)
+        cross_validate(folds, GENERA, tmp_path, answer)
+    found = cross_validate(folds, GENERA, tmp_path, answer)
+    names = [fold.name for fold in folds]
+    assert asked == [names[0], names[1], names[1], names[2]]
+    assert (found.accuracy, found.others_auroc) == (1.0, None)

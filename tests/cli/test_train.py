@@ -1,0 +1,152 @@
+"""From folders of any names to a checkpoint by command line; cross-validation; inputs that end in a sentence."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from painted import paint_photos
+
+import train as train_command
+from mushroom.classifier import Classifier
+from mushroom.photos import read_photo_file
+
+COLOURS = {"Red cap": (200, 40, 40), "Brown": (120, 80, 30), "Жёлтый": (210, 190, 60)}
+"""Genera that are none of the nine: a blank inside, another script."""
+
+SMALL = ["--backbone", "mobilenetv3_small_050", "--random-backbone", "--input-px", "64", "--set", "train_px=64"]
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three painted genera from two sources, and two other genera, of which one has photos enough for its own logit."""
+    root = tmp_path_factory.mktemp("own")
+    for name, colour in COLOURS.items():
+        paint_photos(root / "photos" / name, colour, 12)
+    paint_photos(root / "others" / "Blue", (30, 60, 220), 24)
+    paint_photos(root / "others" / "Green", (30, 170, 40), 6)
+    lines = [f"{name}/{number}.jpg,{'ab'[number % 2]}" for name in COLOURS for number in range(12)]
+    (root / "photos" / "manifest.csv").write_text("photo,source\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    return root
+
+
+@pytest.fixture(scope="module")
+def prepared(photos: Path) -> Path:
+    out = photos / "prepared"
+    command = ["prepare", str(photos / "photos"), "--out", str(out), "--background", str(photos / "others")]
+    assert train_command.main(command) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def checkpoint(prepared: Path) -> Path:
+    out = prepared.parent / "mine"
+    assert train_command.main(["train", str(prepared), "--out", str(out), *SMALL, "--epochs", "2", "1"]) == 0
+    return out
+
+
+def test_names_of_folders_go_into_the_checkpoint_its_report_and_its_card(checkpoint: Path) -> None:
+    config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
+    assert config["genera"] == sorted(COLOURS)
+    assert set(config["other_genera"]) <= {"Blue", "other"}
+    assert config["provenance"]["start"] == "random"
+    assert config["provenance"]["command"].startswith("python train.py")
+    assert config["recipe"]["name"] == "default"
+    for file in ("report.json", "README.md", "predictions.csv"):
+        text = (checkpoint / file).read_text(encoding="utf-8")
+        assert all(name in text or json.dumps(name)[1:-1] in text for name in COLOURS), file
+        assert "Amanita" not in text, file
+
+
+def test_the_classifier_answers_with_the_names_of_the_folders(checkpoint: Path, photos: Path) -> None:
+    classifier = Classifier.load(checkpoint)
+    photo = read_photo_file(photos / "photos" / "Red cap" / "0.jpg")
+    prediction = classifier.predict([photo])[0]
+    assert prediction.genus in COLOURS
+    assert set(prediction.probabilities) == set(COLOURS)
+    assert sum(prediction.probabilities.values()) == pytest.approx(1)
+    explanation = classifier.explain(photo)
+    assert explanation.genus in COLOURS
+
+
+def test_training_leaves_pictures_for_the_eye(checkpoint: Path) -> None:
+    names = {path.name for path in (checkpoint / "training").glob("*.jpg")}
+    assert names == {"one_of_each.jpg", "nine_views.jpg", "epoch-001.jpg", "epoch-002.jpg", "epoch-003.jpg"}
+
+
+def test_a_checkpoint_is_the_start_of_the_next(checkpoint: Path, prepared: Path, tmp_path: Path) -> None:
+    out = tmp_path / "next"
+    command = ["train", str(prepared), "--out", str(out), "--start", str(checkpoint), "--recipe", "linear-probe"]
+    assert train_command.main([*command, "--input-px", "64"]) == 0
+    config = json.loads((out / "config.json").read_text(encoding="utf-8"))
+    assert config["backbone"] == "mobilenetv3_small_050"
+    assert [(each["how"], each["name"]) for each in config["provenance"]["ancestors"]] == [("start", "mine")]
+    assert (out / "report.json").exists()
+
+
+@pytest.mark.parametrize("backbone", ["vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"])
+def test_a_transformer_goes_the_same_road(backbone: str, prepared: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = ["train", str(prepared), "--out", str(out), "--backbone", backbone, "--random-backbone"]
+    assert train_command.main([*command, "--recipe", "linear-probe", "--input-px", "64"]) == 0
+    assert (out / "report.json").exists()
+
+
+@pytest.mark.parametrize("recipe", [["--recipe", "linear-probe"], ["--epochs", "1", "0"]], ids=["probe", "trained"])
+def test_cross_validation_leaves_sources_out_prints_and_writes(
+    recipe: list[str], prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["cross-validate", str(prepared), "--out", str(tmp_path / "cv"), "--folds", "2", *SMALL, *recipe]
+    assert train_command.main(command) == 0
+    printed = capsys.readouterr().out
+    assert "fold 1 of 2" in printed
+    assert "mean recall" in printed
+    written = json.loads((tmp_path / "cv" / "cross_validation.json").read_text(encoding="utf-8"))
+    assert set(written["recall"]) == set(COLOURS)
+    assert written["photos"] == sum(count for _, count in written["sources"].values())
+
+
+def test_a_photo_that_is_gone_since_is_named_in_one_sentence(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(photos / "photos", tmp_path / "photos")
+    assert train_command.main(["prepare", str(tmp_path / "photos"), "--out", str(tmp_path / "prepared")]) == 0
+    for path in (tmp_path / "photos" / "Brown").iterdir():
+        path.write_bytes(path.read_bytes()[:200])
+    capsys.readouterr()
+    command = ["train", str(tmp_path / "prepared"), "--out", str(tmp_path / "out"), *SMALL, "--workers", "2"]
+    assert train_command.main(command) != 0
+    message = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "Brown" in message
+    assert "Run prepare again." in message
+    assert "Traceback" not in message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--out", "{file}", *SMALL], "is a file"),
+        (["--out", "{out}", *SMALL, "--set", "banana=1"], "--set takes name=number"),
+        (["--out", "{out}", "--backbone", "inception_v3", "--random-backbone", "--input-px", "64"], "--input-px 96"),
+        (["--out", "{out}", "--start", "nowhere"], "no weights file"),
+    ],
+)
+def test_what_can_not_work_is_told_before_the_first_epoch(
+    arguments: list[str], sentence: str, prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    command = ["train", str(prepared), *(word.format(file=file, out=tmp_path / "out") for word in arguments)]
+    assert train_command.main(command) == 1
+    captured = capsys.readouterr()
+    assert sentence in captured.err
+    assert "epoch" not in captured.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_too_few_photos_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paint_photos(tmp_path / "photos" / "Brown", COLOURS["Brown"], 2)
+    paint_photos(tmp_path / "photos" / "Red cap", COLOURS["Red cap"], 12)
+    assert train_command.main(["prepare", str(tmp_path / "photos"), "--out", str(tmp_path / "prepared")]) == 0
+    assert train_command.main(["train", str(tmp_path / "prepared"), "--out", str(tmp_path / "out"), *SMALL]) == 1
+    assert "it needs at least 3" in capsys.readouterr().err

@@ -1,0 +1,107 @@
+"""A linear layer on features, by hand and as a recipe."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from training_squares import chosen, labelled
+
+from mushroom.checkpoint import load_checkpoint
+from mushroom.model import ModelConfig, build_model
+from mushroom.training.data import TrainingPhotos
+from mushroom.training.probe import UNLEARNED, fit_head, fit_linear, train_probe
+from mushroom.training.recipes import LINEAR_PROBE
+from mushroom.training.trainer import TrainingOptions
+
+CORNERS = {"red": 0, "brown": 1, "blue": 2, "unnamed": 2}
+
+
+def clouds(names: list[str], spread: float = 0.3) -> np.ndarray:
+    """Features that scatter around a corner for each name; unnamed photos lie where blue ones do."""
+    random = np.random.default_rng(0)
+    return 2 * np.eye(4)[[CORNERS[name] for name in names]] + spread * random.normal(size=(len(names), 4))
+
+
+def test_a_linear_layer_separates_what_can_be_separated_and_knows_what_it_did_not_learn() -> None:
+    names = ["red"] * 40 + ["brown"] * 40
+    labels = np.array([CORNERS[name] for name in names])
+    weight, bias = fit_linear(clouds(names), labels, np.ones(80), 4)
+    logits = clouds(names) @ weight.T + bias
+    assert (logits.argmax(1) == labels).all()
+    assert (logits[:, 2:] == UNLEARNED).all()
+
+
+def test_photos_of_any_other_teach_the_other_that_they_resemble() -> None:
+    names = ["red"] * 30 + ["brown"] * 30 + ["blue"] * 10 + ["unnamed"] * 30
+    photos = labelled(names)
+    weight, bias = fit_head(clouds(names), photos, replace(LINEAR_PROBE, background=0.4), 4)
+    logits = clouds(names) @ weight.T + bias
+    assert (logits[60:].argmax(1) == 2).all()
+    assert (logits[:60].argmax(1) < 2).all()
+    # Without any other genus that has a name, all of them are the one other.
+    weight, bias = fit_head(clouds(names[:60] + names[70:]), labelled(names[:60] + names[70:]), LINEAR_PROBE, 3)
+    assert ((clouds(names[70:]) @ weight.T + bias).argmax(1) == 2).all()
+
+
+def test_a_rare_genus_is_answered_more_often_when_logits_are_adjusted() -> None:
+    names = ["red"] * 300 + ["brown"] * 12
+    values = clouds(names, 1.5)
+    recipe = replace(LINEAR_PROBE, balance=0.0, source_balance=0.0, logit_adjustment=0.0)
+    plain, adjusted = (
+        fit_head(values, labelled(names), replace(recipe, logit_adjustment=strength), 2) for strength in (0.0, 1.0)
+    )
+    answered = [((values @ weight.T + bias).argmax(1) == 1).sum() for weight, bias in (plain, adjusted)]
+    assert answered[1] > answered[0]
+
+
+def test_few_photos_from_elsewhere_count_as_much_as_many() -> None:
+    # In source a the genera differ by one sign, in source b, of few photos, by another.
+    names = ["red", "brown"] * 156
+    sources = ["a"] * 300 + ["b"] * 12
+    random = np.random.default_rng(0)
+    sign = np.where(np.array(names) == "red", 1.0, -1.0)
+    values = random.normal(size=(312, 4))
+    values[:300, 0] += 2 * sign[:300]
+    values[300:, 1] += 4 * sign[300:]
+
+    def weight_of_few(balance: float) -> float:
+        weight, _ = fit_head(values, labelled(names, sources), replace(LINEAR_PROBE, source_balance=balance), 2)
+        return float(weight[1, 1] / weight[1, 0])
+
+    assert weight_of_few(1.0) > 2 * weight_of_few(0.0)
+
+
+def test_the_recipe_leaves_a_checkpoint_like_any_other(
+    squares: TrainingPhotos, known_squares: TrainingPhotos, tmp_path: Path
+) -> None:
+    config = ModelConfig(
+        name="probe",
+        backbone="mobilenetv3_small_050",
+        input_px=64,
+        head_dropouts=(0.3,),
+        genera=("red", "brown"),
+        other_genera=("blue",),
+    )
+    torch.manual_seed(0)
+    model = build_model(config)
+    before = {key: value.clone() for key, value in model.backbone.state_dict().items()}
+    recipe = replace(LINEAR_PROBE, input_px=64)
+    rows = train_probe(model, config, recipe, squares, known_squares, TrainingOptions(tmp_path))
+    assert [row["phase"] for row in rows] == ["linear-probe"]
+    assert rows[0]["validation_accuracy"] > 0.9
+    loaded, found = load_checkpoint(tmp_path)
+    assert found == config
+    assert all(
+        torch.equal(before[key], value.float()) or recipe.half for key, value in loaded.backbone.state_dict().items()
+    )
+    assert len((tmp_path / "history.csv").read_text().splitlines()) == 2
+
+
+def test_two_genera_without_others_are_enough(known_squares: TrainingPhotos, tmp_path: Path) -> None:
+    config = ModelConfig("probe", "mobilenetv3_small_050", 64, head_dropouts=(0.3,), genera=("red", "brown"))
+    torch.manual_seed(0)
+    some = chosen(known_squares, np.arange(24))
+    train_probe(build_model(config), config, LINEAR_PROBE, some, some, TrainingOptions(tmp_path))
+    model, _ = load_checkpoint(tmp_path)
+    assert model(torch.zeros(1, 3, 64, 64)).shape == (1, 2)

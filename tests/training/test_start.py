@@ -1,0 +1,106 @@
+"""What a run starts from, and sizes that a network takes or not."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from mushroom.checkpoint import save_checkpoint, weights_hash, write_safetensors
+from mushroom.errors import TrainingError
+from mushroom.model import ModelConfig, build_model
+from mushroom.training.recipes import DEFAULT, LINEAR_PROBE, NOTEBOOK, Recipe, with_epochs, with_setting
+from mushroom.training.start import (
+    DEFAULT_BACKBONE,
+    PRETRAINED,
+    RANDOM,
+    backbone_of,
+    check_sizes,
+    new_network,
+    provenance_of,
+)
+
+CONFIG = ModelConfig(
+    name="small", backbone="mobilenetv3_small_050", input_px=64, head_dropouts=(0.3,), genera=("a", "b")
+)
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    torch.manual_seed(7)
+    save_checkpoint(tmp_path / "before", build_model(CONFIG), replace(CONFIG, name="before"))
+    return tmp_path / "before"
+
+
+def test_a_run_starts_from_the_backbone_of_a_checkpoint_and_says_so(checkpoint: Path) -> None:
+    assert backbone_of(None, str(checkpoint)) == CONFIG.backbone
+    config = replace(CONFIG, genera=("x", "y", "z"))
+    found = new_network(config, str(checkpoint), seed=0)
+    torch.manual_seed(7)
+    expected = build_model(CONFIG).backbone.state_dict()
+    assert all(torch.equal(expected[key], value) for key, value in found.backbone.state_dict().items())
+    assert found.head[-1].out_features == 3
+    provenance = provenance_of(str(checkpoint))
+    assert provenance.start == "checkpoint"
+    assert [(a.how, a.name, a.weights_sha256) for a in provenance.ancestors] == [
+        ("start", "before", weights_hash(checkpoint))
+    ]
+    with pytest.raises(TrainingError, match="has the backbone mobilenetv3_small_050, not resnet18"):
+        new_network(replace(config, backbone="resnet18"), str(checkpoint), seed=0)
+
+
+def test_a_run_starts_from_a_file_or_from_random_numbers(tmp_path: Path) -> None:
+    torch.manual_seed(7)
+    backbone = build_model(CONFIG).backbone
+    write_safetensors(tmp_path / "weights.safetensors", backbone.state_dict())
+    found = new_network(CONFIG, str(tmp_path / "weights.safetensors"), seed=0)
+    assert torch.equal(found.backbone.state_dict()["conv_stem.weight"], backbone.state_dict()["conv_stem.weight"])
+    assert provenance_of(str(tmp_path / "weights.safetensors")).notes == (
+        "The backbone's pretrained tensors were read from `weights.safetensors`.",
+    )
+    one, same, other = (new_network(CONFIG, RANDOM, seed) for seed in (0, 0, 1))
+    key = "conv_stem.weight"
+    assert torch.equal(one.backbone.state_dict()[key], same.backbone.state_dict()[key])
+    assert not torch.equal(one.backbone.state_dict()[key], other.backbone.state_dict()[key])
+    assert (provenance_of(RANDOM).start, provenance_of(PRETRAINED).start) == ("random", "pretrained")
+    assert backbone_of(None, RANDOM) == DEFAULT_BACKBONE
+
+
+@pytest.mark.parametrize(
+    ("backbone", "input_px", "train_px", "sentence"),
+    [
+        ("inception_v3", 64, 299, "takes no photos of 64 px: try --input-px 96"),
+        ("inception_v3", 299, 64, "takes no photos of 64 px: try --set train_px=96"),
+        ("mixer_s32_224", 224, 192, "takes no photos of 192 px: try --set train_px=224"),
+    ],
+)
+def test_a_size_that_does_not_fit_is_told_before_training_with_one_that_does(
+    backbone: str, input_px: int, train_px: int, sentence: str
+) -> None:
+    config = replace(CONFIG, backbone=backbone, input_px=input_px)
+    recipe = replace(DEFAULT, input_px=input_px, train_px=train_px)
+    with pytest.raises(TrainingError, match=sentence):
+        check_sizes(new_network(config, RANDOM, 0), config, recipe)
+
+
+@pytest.mark.parametrize("backbone", ["vit_tiny_patch16_224", "swin_tiny_patch4_window7_224", "hrnet_w18_small"])
+def test_transformers_take_the_sizes_of_the_default_recipe(backbone: str) -> None:
+    config = replace(CONFIG, backbone=backbone, input_px=DEFAULT.input_px)
+    check_sizes(new_network(config, RANDOM, 0), config, DEFAULT)
+
+
+def test_settings_change_the_recipe_or_its_phases_that_train_the_backbone() -> None:
+    assert with_setting(DEFAULT, "balance=0.25").balance == 0.25
+    changed = with_setting(DEFAULT, "layer_decay=0.5")
+    assert [phase.layer_decay for phase in changed.phases] == [1.0, 0.5]
+    assert isinstance(with_setting(DEFAULT, "train_px=160").train_px, int)
+    assert [phase.epochs for phase in with_epochs(NOTEBOOK, [3, 4]).phases] == [3, 4]
+    for wrong in ("balance", "balance=much", "balance=nan", "name=1", "frozen=1", "half=1"):
+        with pytest.raises(TrainingError, match="--set takes name=number"):
+            with_setting(DEFAULT, wrong)
+
+
+@pytest.mark.parametrize(("recipe", "count"), [(DEFAULT, 1), (LINEAR_PROBE, 1), (NOTEBOOK, 3)])
+def test_epochs_must_be_one_number_a_phase(recipe: Recipe, count: int) -> None:
+    with pytest.raises(TrainingError, match=f"takes {len(recipe.phases)} numbers"):
+        with_epochs(recipe, [1] * count)
