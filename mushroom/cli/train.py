@@ -43,7 +43,9 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input-px", type=int, metavar="PX", help="side that the finished network sees")
     parser.add_argument("--epochs", type=int, nargs="+", metavar="N", help="epochs of each phase of the recipe")
     parser.add_argument("--batch", type=int, help="photos a step")
-    parser.add_argument("--set", nargs="+", default=[], metavar="NAME=NUMBER", help="change the recipe: see recipes.py")
+    parser.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="NAME=NUMBER", help="change the recipe: see recipes.py"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1, help="threads that read photos ahead of the network")
     parser.add_argument("--mixed-precision", choices=("no", "bf16", "fp16"), help="as accelerate's launcher")

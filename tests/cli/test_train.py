@@ -140,7 +140,7 @@ def test_what_can_not_work_is_told_before_the_first_epoch(
     assert train_command.main(command) == 1
     captured = capsys.readouterr()
     assert sentence in captured.err
-    assert "epoch" not in captured.err
+    assert "train loss" not in captured.err
     assert not (tmp_path / "out").exists()
 
 

@@ -92,9 +92,9 @@ def test_the_recipe_leaves_a_checkpoint_like_any_other(
     assert rows[0]["validation_accuracy"] > 0.9
     loaded, found = load_checkpoint(tmp_path)
     assert found == config
-    assert all(
-        torch.equal(before[key], value.float()) or recipe.half for key, value in loaded.backbone.state_dict().items()
-    )
+    after = loaded.backbone.state_dict()
+    # Stored in 16 bits.
+    assert all(torch.equal(value.half().float(), after[k]) for k, value in before.items() if value.is_floating_point())
     assert len((tmp_path / "history.csv").read_text().splitlines()) == 2
 
 
