@@ -40,5 +40,5 @@ def draw_heatmap(network: GenusNet, config: ModelConfig, path: Path, folder: Pat
     device = next(network.parameters()).device
     images = to_tensor(photo, Preprocessing(config.input_px, config.mean, config.std))[None].to(device)
     layer = default_layer(find_layers(network, config.input_px)).name
-    heatmap = heatmaps(network, images, [layer]).maps[layer][0].cpu().numpy()
+    heatmap = heatmaps(network, images, [layer], answers=len(config.genera)).maps[layer][0].cpu().numpy()
     overlay(photo, heatmap, NOTEBOOK_OPACITY, NOTEBOOK_COLOURS).save(folder / f"epoch-{epoch:03}.jpg")
