@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mushroom.texts import SAFETY
 
-SCRIPT = Path(__file__).resolve().parent / "script.py"
+SCRIPT = Path(__file__).resolve().parent / "entry" / "script.py"
 """What Streamlit runs for every visitor."""
 
 STATIC = re.compile(r"/static/[\w./-]+\.(js|css|svg|json)")

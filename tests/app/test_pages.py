@@ -70,3 +70,8 @@ def test_the_app_starts_on_identify() -> None:
 )
 def test_nearly_sure_is_never_told_as_sure(share: float, told: str) -> None:
     assert percent(share) == told
+
+
+def test_no_folder_beside_the_script_is_taken_for_pages() -> None:
+    assert SCRIPT.is_file()
+    assert not (SCRIPT.parent / "pages").exists()
