@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from mushroom.errors import MushroomError
 from mushroom.explain.gradcam import heatmaps
 from mushroom.explain.layers import Layer, default_layer, find_layers
-from mushroom.model import create_backbone
+from mushroom.model import create_backbone, feature_count
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "architectures.md"
 SMALL_PX = 128
@@ -89,7 +89,7 @@ def _checked(net: nn.Module, input_px: int, layers: Sequence[Layer]) -> int:
     noise = torch.randn(1, 3, input_px, input_px)
     names = [layer.name for layer in layers]
     silent = set(names)
-    for target in range(TARGETS):
+    for target in torch.linspace(0, feature_count(net) - 1, TARGETS).long().tolist():
         found = heatmaps(net, noise, names, target)
         for layer in layers:
             maps = found.maps[layer.name]
@@ -116,7 +116,7 @@ def page(findings: Sequence[Finding]) -> Iterator[str]:
         f"{len(families)} families, small ones with random weights. {len(found)} give layers and finite heatmaps of "
         "the right size, the right way round; the others are refused with a sentence. *Stages* are the grids of cells "
         "at the ends of the stages, *first shown* is the layer that the page starts with, *silent* are layers that "
-        f"have no positive evidence for the first {TARGETS} features of this untrained network."
+        f"have no positive evidence for any of {TARGETS} features of this untrained network."
     )
     yield ""
     yield "| family | network | photo | kind | layers | stages | first shown | silent |"
