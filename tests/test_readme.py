@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from mushroom.app import records, verdict
 from mushroom.checkpoint import (
     CARD_FILE,
     DEFAULT_MODEL,
@@ -17,8 +18,9 @@ from mushroom.evaluation.model_card import model_card
 from mushroom.evaluation.predictions import read_predictions
 from mushroom.evaluation.report import Report, read_report
 from mushroom.evaluation.scoring import Calibration, build_report
+from mushroom.evaluation.summary import read_block, summary
 
-README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
+README = Path(__file__).resolve().parent.parent / "README.md"
 SHIPPED = sorted(path.parent for path in SHIPPED_CHECKPOINTS.glob(f"*/{WEIGHTS_FILE}"))
 MEGABYTE = 1e6
 
@@ -34,15 +36,19 @@ def parameter_count(folder: Path) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
+def test_the_readmes_numbers_are_the_reports() -> None:
+    """``python train.py summary`` writes them."""
+    assert read_block(README) == summary(SHIPPED)
+
+
 @pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)
-def test_the_readmes_row_of_a_model_is_its_report(folder: Path) -> None:
-    row = next(line for line in README.splitlines() if line.startswith(f"| `{folder.name}` |"))
-    report = report_of(folder)
-    assert report.test is not None
-    assert report.latency is not None
-    for number in (report.test.accuracy, report.test.macro_f1, report.test.macro_f1_supported, report.test.ece_after):
-        assert f"{number:.3f}" in row
-    assert f"{report.latency.median_s:.2f} s" in row
+def test_pages_count_as_right_what_the_report_counts_as_told_right(folder: Path) -> None:
+    test = report_of(folder).test
+    assert test is not None
+    answers = records.answers(folder)
+    assert sum(answer.right for answer in answers) == round(test.told_right * test.count)
+    assert sum(answer.unknown for answer in answers) == round(test.turned_away * test.count)
+    assert verdict.confusion(answers, records.names(folder).names) == [list(row) for row in test.confusion]
 
 
 @pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from mushroom.checkpoint import find_checkpoint
 from mushroom.classifier import BATCH, DEVICES
 from mushroom.dataset import Prepared, load_prepared
 from mushroom.errors import DatasetError
@@ -36,18 +37,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the report and print one split of it."""
+    checkpoint = find_checkpoint(args.checkpoint)
     if args.from_predictions:
-        print(report_text(report_again(args.checkpoint), args.split))
+        print(report_text(report_again(checkpoint), args.split))
         return 0
     if args.prepared is None:
         raise DatasetError("Name the prepared folder, or use --from-predictions to do without photos.")
     options = {"faithfulness": args.faithfulness, "latency": args.latency, "device": args.device, "batch": args.batch}
-    report = evaluate(args.checkpoint, load_prepared(args.prepared), **options)
+    report = evaluate(checkpoint, load_prepared(args.prepared), **options)
     print(report_text(report, args.split))
     return 0
 
 
 def print_evaluation(checkpoint: Path, prepared: Prepared, split: str) -> int:
     """Evaluate a checkpoint folder and print one split's report."""
-    print(report_text(evaluate(checkpoint, prepared), split))
+    print(report_text(evaluate(checkpoint, prepared, device="auto"), split))
     return 0

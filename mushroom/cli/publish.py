@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from mushroom.checkpoint import find_checkpoint
 from mushroom.evaluation.publish import publish
 
 
@@ -16,5 +17,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Send the checkpoint, and print where it is."""
-    print(publish(args.checkpoint, args.repo, private=args.private, dry_run=args.dry_run))
+    print(publish(find_checkpoint(args.checkpoint), args.repo, private=args.private, dry_run=args.dry_run))
     return 0

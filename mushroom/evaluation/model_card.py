@@ -98,7 +98,7 @@ def _eval_results(config: ModelConfig, test: SplitScores) -> list[EvalResult]:
     measured = (
         ("accuracy", "Accuracy of the most probable genus", test.accuracy),
         ("recall", "Mean recall", test.mean_recall),
-        ("f1", f"Macro-F1, all {len(config.genera)} {config.rank} names", test.macro_f1),
+        ("f1", f"Macro-F1 of {these(len(config.genera), config.rank)}", test.macro_f1),
     )
     return [
         EvalResult(
@@ -131,8 +131,7 @@ def _origins(provenance: Provenance) -> list[str]:
 def _failures(config: ModelConfig, report: Report) -> list[str]:
     """What the numbers themselves say about where not to trust it."""
     sentences = [
-        f"Species it has never seen, of these {config.rank} names or of others; the answer "
-        f'"{none_of_these(len(config.genera))}" catches only part of them.'
+        f'Fungi it has never seen: the answer "{none_of_these(len(config.genera))}" catches only part of them.'
     ]
     train, test = report.photos["train"], report.test
     scarce = [f"{genus} ({train[genus]})" for genus in config.genera if train[genus] < SCARCE_PHOTOS]
