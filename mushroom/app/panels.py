@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from mushroom.app import components, corrections, evidence, field_guide, predictions, steadiness, url_state
+from mushroom.app import components, corrections, evidence, field_guide, neighbours, predictions, steadiness, url_state
 from mushroom.app.components import Rectangle
 from mushroom.app.subject import Subject
 from mushroom.app.viewer import chosen_layer
@@ -35,6 +35,7 @@ def show(subject: Subject, view: Image.Image, explanation: "Explanation", classi
         "cover": lambda: _cover(subject, view, explanation, classifier),
         "for-against": lambda: evidence.show(subject, view, explanation, classifier),
         "steady": lambda: steadiness.show(subject, view, prediction, classifier),
+        "alike": lambda: neighbours.show(subject, classifier),
         "about": lambda: field_guide.show(explanation.genus, rank),
         "wrong": lambda: corrections.show(subject, view, explanation, classifier),
     }
@@ -43,6 +44,7 @@ def show(subject: Subject, view: Image.Image, explanation: "Explanation", classi
         "cover": "Cover and see",
         "for-against": "For and against",
         "steady": "Is it steady?",
+        "alike": "Most alike",
         "about": f"About this {rank}",
         "wrong": "That is wrong",
     }

@@ -22,6 +22,7 @@ from mushroom.app import (
     corrections,
     cropping,
     downloads,
+    neighbours,
     panels,
     photo_table,
     steadiness,
@@ -478,3 +479,27 @@ def test_a_correction_shows_what_speaks_for_both_names(test_photo: str) -> None:
     assert not app.exception
     assert f"What speaks for *{answer}*" in texts(app)
     assert f"What speaks for *{other}*" in texts(app)
+
+
+# --- Photos it learned from ---------------------------------------------------------------------------------
+
+
+def test_the_nearest_point_the_same_way() -> None:
+    photos = [{"photo": name, "genus": "A", "source": "s"} for name in "abc"]
+    found = neighbours.nearest(np.array([1.0, 0.0]), np.array([[0.0, 2.0], [5.0, 0.1], [1.0, 1.0]]), photos, 2)
+    assert [neighbour.photo for neighbour in found] == ["b", "c"]
+    assert found[0].likeness == pytest.approx(1, abs=0.01)
+
+
+def test_the_photos_it_learned_from_are_shown_with_genus_and_source(test_photo: str) -> None:
+    app = open_page("identify", photo=test_photo, panel="alike")
+    press(app, "Look for the nearest")
+    assert not app.exception
+    assert sum('class="neighbour"' in html.proto.body for html in app.get("html")) == 5
+
+
+def test_without_those_photos_the_page_says_how_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MUSHROOM_PREPARED", str(tmp_path))
+    app = open_page("identify", drawing="Fly_agaric", panel="alike")
+    assert not app.exception
+    assert "train.py prepare" in texts(app)

@@ -1,0 +1,66 @@
+"""A checkpoint that somebody just trained on folders of their own: the app shows it, with its names and its rank."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from pages import open_page, texts
+
+from mushroom.checkpoint import save_checkpoint
+from mushroom.model import ModelConfig, build_model
+
+NAMES = ("Amanita muscaria", "ヒラタケ", "Pholiota <b>")
+
+
+@pytest.fixture
+def own_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small network with random weights that answers with three names of no known genus."""
+    from mushroom.checkpoint import DEFAULT_MODEL, SHIPPED_CHECKPOINTS, read_config
+
+    shipped = read_config(SHIPPED_CHECKPOINTS / DEFAULT_MODEL)
+    torch.manual_seed(0)
+    values = {name: getattr(shipped, name) for name in shipped.__dataclass_fields__}
+    config = ModelConfig(
+        **values
+        | {
+            "name": "mine",
+            "backbone": "test_resnet.r160_in1k",
+            "input_px": 64,
+            "head_widths": (),
+            "head_dropouts": (),
+            "genera": NAMES,
+            "other_genera": (),
+            "rank": "species",
+            "unknown_threshold": None,
+            "temperature": 1.0,
+        }
+    )
+    save_checkpoint(tmp_path / "runs" / "mine", build_model(config), config)
+    monkeypatch.setenv("MUSHROOM_PREPARED", str(tmp_path / "none"))
+    return tmp_path / "runs" / "mine"
+
+
+@pytest.mark.parametrize("parent", [True, False])
+def test_the_app_shows_a_network_of_ones_own_with_its_names(
+    own_checkpoint: Path, monkeypatch: pytest.MonkeyPatch, parent: bool
+) -> None:
+    monkeypatch.setenv("MUSHROOM_CHECKPOINTS", str(own_checkpoint.parent if parent else own_checkpoint))
+    app = open_page("identify", drawing="Fly_agaric")
+    assert not app.exception
+    shown = texts(app)
+    assert "Most likely species" in shown or "most likely species" in shown
+    assert "All 3 species" in shown
+    assert "nine" not in shown
+    assert set(app.selectbox(key="widget:genus").options) == set(NAMES)
+    assert "<b></em>" not in shown
+    bars = next(element for element in app.get("bidi_component") if "bars" in str(element.proto.component_name))
+    told = json.dumps(json.loads(bars.proto.json or bars.proto.mixed.json), ensure_ascii=False)
+    assert all(json.dumps(name, ensure_ascii=False)[1:-1] in told for name in NAMES)
+
+
+@pytest.mark.parametrize("name", ["compare", "browse", "report", "about"])
+def test_the_other_pages_open_with_it(own_checkpoint: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("MUSHROOM_CHECKPOINTS", str(own_checkpoint.parent))
+    app = open_page(name, drawing="Fly_agaric") if name in ("compare", "about") else open_page(name)
+    assert not app.exception

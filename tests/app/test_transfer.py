@@ -1,0 +1,58 @@
+"""What goes over the line before a page is there: compressed scripts, and a title and text for link previews."""
+
+import gzip
+
+import httpx2
+import pytest
+from app_server import start_app, stop_app
+
+from mushroom.app.transfer import named
+from mushroom.texts import SAFETY
+
+PAGE = b"<html><head><title>Streamlit</title></head><body></body></html>"
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "title"),
+    [
+        ("/", b"", "Mushroom"),
+        ("/identify", b"", "Mushroom"),
+        ("/report", b"split=test", "Report · Mushroom"),
+        ("/", b"genus=Amanita", "What speaks for Amanita? · Mushroom"),
+        ("/", b"genus=%3Cscript%3E", "Mushroom"),
+    ],
+)
+def test_every_page_has_a_title_and_a_text_with_the_safety_sentence(path: str, query: bytes, title: str) -> None:
+    told = named(PAGE, path, query).decode()
+    assert f"<title>{title}</title>" in told
+    assert f'property="og:title" content="{title}"' in told
+    assert told.count("<title>") == 1
+    assert SAFETY in told
+    assert "<script>" not in told
+
+
+def test_what_is_no_page_stays_as_it_is() -> None:
+    assert named(PAGE, "/_stcore/health", b"") == PAGE
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> object:
+    process, address = start_app(tmp_path_factory.mktemp("transfer") / "log.txt", {})
+    yield address
+    stop_app(process)
+
+
+def test_scripts_come_compressed_to_whoever_takes_them_so(address: str) -> None:
+    page = httpx2.get(address)
+    assert "og:description" in page.text
+    script = next(part.split('"')[0] for part in page.text.split('src="./') if ".js" in part.split('"')[0])
+    url = f"{address}/{script}"
+    with httpx2.stream("GET", url, headers={"Accept-Encoding": "gzip"}) as answer:
+        raw = b"".join(answer.iter_raw())
+        assert answer.headers["content-encoding"] == "gzip"
+        assert int(answer.headers["content-length"]) == len(raw)
+        assert "immutable" in answer.headers["cache-control"]
+    plain = httpx2.get(url, headers={"Accept-Encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    assert gzip.decompress(raw) == plain.content
+    assert len(raw) < len(plain.content) / 2
