@@ -62,7 +62,7 @@ PLATES = {
         ("base", "in mossy grassland")), gills=16, shine=True),
     "Lactarius": Plate("#d08a4a", "#ecc08a", "#dfae7a", 34, 116, 19, (
         ("cap", "rings of colour, often a funnel"), ("under", "milk where gills are cut"),
-        ("stem", "snaps like chalk"), ("free", "gills run down the stem")), zones=True, funnel=True, milk=True),
+        ("free", "gills run down the stem"), ("stem", "snaps like chalk")), zones=True, funnel=True, milk=True),
     "Russula": Plate("#9c3550", "#f5efdc", "#f7f2e8", 46, 114, 21, (
         ("cap", "any colour, skin peels"), ("under", "brittle, white to ochre, no milk"),
         ("stem", "snaps like chalk, no ring"), ("base", "no sac")), gills=40),

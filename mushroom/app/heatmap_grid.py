@@ -16,10 +16,12 @@ CELL_PX = 320
 STYLE = """
 <style>
 .heatmaps { overflow-x: auto; }
-.heatmaps table { border-collapse: separate; border-spacing: .5rem; margin: 0 -.5rem; }
+.heatmaps table { border-collapse: separate; border-spacing: .5rem; margin: 0 -.5rem; table-layout: fixed;
+  width: min(100%, var(--columns) * 20rem); min-width: calc(var(--columns) * 8.5rem); }
 .heatmaps th { font-weight: 600; font-size: .85rem; line-height: 1.3; text-align: left; vertical-align: bottom; }
-.heatmaps tbody th { vertical-align: middle; max-width: 7rem; }
-.heatmaps td { vertical-align: top; min-width: 8rem; padding: 0; }
+.heatmaps tbody th { vertical-align: middle; }
+.heatmaps .rows { width: 6rem; }
+.heatmaps td { vertical-align: top; padding: 0; }
 .heatmaps img { display: block; width: 100%; max-width: 20rem; border-radius: .5rem; }
 .heatmaps small { display: block; font-size: .85rem; line-height: 1.35; color: var(--quiet); padding-top: .25rem; }
 </style>
@@ -42,7 +44,9 @@ def show_grid(looking_at: Subject, columns: Sequence[str], rows: Mapping[str, Se
     view = subject.shrunk(subject.preview(looking_at).copy(), CELL_PX)
     colours = st.session_state.get("colours", overlays.DEFAULT_COLOURS)
     named = any(rows)
-    head = ("<td></td>" if named else "") + "".join(f'<th scope="col">{escape(title)}</th>' for title in columns)
+    head = ('<td class="rows"></td>' if named else "") + "".join(
+        f'<th scope="col">{escape(title)}</th>' for title in columns
+    )
     body = ""
     for title, cells in rows.items():
         body += "<tr>" + (f'<th scope="row">{escape(title)}</th>' if named else "")
@@ -55,7 +59,7 @@ def show_grid(looking_at: Subject, columns: Sequence[str], rows: Mapping[str, Se
     st.html(STYLE)
     st.html(
         '<div class="heatmaps" tabindex="0" role="group" aria-label="Heatmaps side by side">'
-        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        f'<table style="--columns:{len(columns)}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
     )
 
 

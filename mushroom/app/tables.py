@@ -46,17 +46,17 @@ thead th { position: sticky; top: 0; z-index: 1; vertical-align: bottom; font-we
 tbody th { position: sticky; left: 0; text-align: right; font-weight: 500; white-space: nowrap;
   background: var(--st-background-color); padding: .2rem .6rem .2rem .2rem; }
 thead th.turned span { writing-mode: vertical-rl; transform: rotate(180deg); white-space: nowrap; }
-td { padding: 0; min-width: 3rem; height: 2.4rem; text-align: center; border-radius: .25rem;
+td { padding: 0 .25rem; min-width: 3rem; height: 2.4rem; text-align: center; border-radius: .25rem;
   background: color-mix(in srgb, var(--hue) calc(var(--share) * 55%), var(--st-secondary-background-color)); }
 td.meant { --hue: #2e8b62; }
 td.mistake { --hue: #d9701a; }
 .small { font-size: .72rem; }
-.small td { min-width: 1.7rem; height: 1.6rem; }
+.small td { padding: 0; min-width: 1.7rem; height: 1.6rem; }
 button { all: unset; box-sizing: border-box; display: flex; align-items: center; justify-content: center;
   width: 100%; height: 100%; min-height: 1.6rem; cursor: pointer; border-radius: .25rem; }
 button:hover { box-shadow: inset 0 0 0 2px var(--st-text-color); }
 caption { caption-side: bottom; text-align: left; font-size: .85rem; padding-top: .3rem; }
-@media (max-width: 640px) { td { min-width: 2.1rem; height: 2rem; } table { font-size: .75rem; } }
+@media (max-width: 640px) { td { padding: 0; min-width: 2.1rem; height: 2rem; } table { font-size: .75rem; } }
 @media print { .scroll { overflow: visible; max-height: none; } table { font-size: .7rem; } td { min-width: 1.5rem; } }
 """,
     js="""

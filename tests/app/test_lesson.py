@@ -1,6 +1,7 @@
 """Browse, Compare, Report and About, driven by Streamlit's AppTest, and what a lesson is made of."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -187,4 +188,7 @@ def test_every_genus_has_a_drawing_with_labels_that_end_on_the_paper() -> None:
             width = 6.6 * len(words)
             end = int(x) + width if anchor == "start" else int(x) - width
             assert 0 <= end <= field_marks.WIDTH, (genus, words)
+        for side in ("start", "end"):
+            heights = sorted(int(y) for y in re.findall(rf'y="(\d+)" text-anchor="{side}"', drawn))
+            assert all(lower - upper >= 12 for upper, lower in pairwise(heights)), genus
     assert field_marks.drawing("Tricholoma") is None

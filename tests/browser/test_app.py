@@ -63,17 +63,6 @@ def shown_picture(page: Page) -> str:
     return page.locator(PICTURE).get_attribute("src") or ""
 
 
-def a_mistake(painted_app: dict[str, str]) -> tuple[str, str]:
-    """True and predicted genus of a test photo that the painted report counts as wrong."""
-    folder = next(Path(painted_app["MUSHROOM_CHECKPOINTS"]).iterdir())
-    with (folder / "predictions.csv").open() as file:
-        for row in csv.DictReader(file):
-            predicted = max(GENERA, key=lambda genus: float(row[genus]))
-            if row["split"] == "test" and predicted != row["genus"]:
-                return row["genus"], predicted
-    raise AssertionError("the painted photos were all answered right")
-
-
 def test_a_dropped_photo_gets_a_genus_or_none_of_the_nine_under_the_safety_sentence(page: Page, address: str) -> None:
     open_answer(page, address)
     answer = page.locator(".answer").inner_text()
@@ -164,29 +153,6 @@ def test_a_reloaded_link_shows_the_same_photo_genus_and_layer(
     expect(page.get_by_role("radio", name=re.compile("^1 · early"))).to_have_attribute("aria-checked", "true")
     expect(page.get_by_role("combobox", name="Show the heatmap for")).to_have_value(re.compile("Russula"))
     assert "genus=Russula" in page.url
-
-
-def test_browse_filters_and_opens_a_wrong_answer(page: Page, address: str, painted_app: dict[str, str]) -> None:
-    true, _ = a_mistake(painted_app)
-    page.goto(f"{address}/browse?answer=wrong&true={true}")
-    expect(page.locator(".told").first).to_contain_text(f"✗ {true}")
-    page.locator(".st-key-photos").get_by_role("button", name="Open").first.click()
-    expect(page.locator(".sure")).to_contain_text(re.compile(f"genus {true}"))
-    expect(page).to_have_url(re.compile("photo="))
-    page.go_back()
-    expect(page.locator(".told").first).to_be_visible()
-
-
-def test_a_click_on_a_confusion_cell_shows_its_photos(page: Page, address: str, painted_app: dict[str, str]) -> None:
-    true, predicted = a_mistake(painted_app)
-    page.goto(f"{address}/report")
-    chart = page.locator(".st-key-confusion-test")
-    chart.scroll_into_view_if_needed()
-    points = chart.locator(".scatterlayer .point")
-    expect(points).to_have_count(81)
-    points.nth(9 * GENERA.index(true) + GENERA.index(predicted)).click(force=True)
-    expect(page).to_have_url(re.compile(f"browse.*predicted={predicted}|browse.*true={true}"))
-    expect(page.locator(".told").first).to_contain_text(true)
 
 
 def test_the_page_one_comes_to_shows_the_genus_that_was_chosen(page: Page, address: str) -> None:

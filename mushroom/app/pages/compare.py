@@ -195,7 +195,9 @@ def _layers_and_methods(classifier: "Classifier", looking_at: Subject, predictio
         _tell_agreement({title: row[-1].heatmap for title, row in rows.items()}, "methods, in the last layer")
     first, row = next(iter(rows.items()))
     _tell_agreement(
-        {f"stage {number}": cell.heatmap for number, cell in enumerate(row, start=1)}, f"layers, by {first}"
+        {f"stage {number}": cell.heatmap for number, cell in enumerate(row, start=1)},
+        f"layers, by {first}",
+        how_to_read=len(rows) == 1,
     )
 
 
@@ -266,14 +268,15 @@ def _layer(classifier: "Classifier") -> "Layer":
 # --- How alike ----------------------------------------------------------------------------------------------
 
 
-def _tell_agreement(heatmaps: dict[str, np.ndarray], what: str) -> None:
+def _tell_agreement(heatmaps: dict[str, np.ndarray], what: str, *, how_to_read: bool = True) -> None:
     """A small table of how alike the heatmaps rank the places of the photo."""
     if len(heatmaps) < 2:
         return
     layout.section(f"How alike: {what}")
-    st.caption(
-        "Rank correlation of each two: 1 when they rank the places of the photo alike, 0 when each goes its own way, "
-        "below 0 when the other way round. In brackets the share of their hottest fifths that they have in common."
-    )
+    if how_to_read:
+        st.caption(
+            "Rank correlation of each two: 1 when they rank the photo's places alike, 0 when each goes its own way, "
+            "below 0 when the other way round. In brackets the share of their hottest fifths that they have in common."
+        )
     titles = list(heatmaps)
     tables.table(titles, titles, agreement_cells(heatmaps), label=f"Agreement between {what}", key=f"alike:{what}")

@@ -44,7 +44,8 @@ STYLE = """
 .share .right { background: #2e8b62; }
 .share .wrong { background: #d9701a; }
 .share .none { background: light-dark(#cfcabd, #4a514b); }
-.on-this-page p { line-height: 1.9; }
+.on-this-page p { line-height: 1.9; margin: 0; }
+.on-this-page a { color: var(--right); }
 .st-key-headline [data-testid="stMetricValue"] { font-size: 2rem; }
 </style>
 """
@@ -234,7 +235,7 @@ def _how_sure(answers: Sequence[Answer]) -> None:
         return
     layout.section(SECTIONS["sure"], anchor="sure")
     st.caption(
-        "Move the slider: the surer it must be before it names anything, the fewer photos it names, and wrongly."
+        "The surer it must be before it names anything, the fewer photos it names, and the fewer of them wrongly."
     )
     asked = st.slider("It must be at least this sure", 0, 99, 50, format="%d %%", key="demanded_percent")
     left = verdict.demand(answers, asked / 100)

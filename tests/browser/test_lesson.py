@@ -1,0 +1,142 @@
+"""A real Chromium goes through a lesson: Browse, one photo after the other, Guess first, the report and its matrix."""
+
+import csv
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page, expect
+
+from mushroom.evaluation import metrics
+
+pytestmark = pytest.mark.browser
+
+WAIT_MS = 60_000
+
+
+@pytest.fixture(autouse=True, scope="module")
+def patience() -> None:
+    expect.set_options(timeout=WAIT_MS)
+
+
+def test_photo(painted_app: dict[str, str]) -> str:
+    with Path(painted_app["MUSHROOM_PREPARED"], "manifest.csv").open() as file:
+        return next(row["photo"] for row in csv.DictReader(file) if row["split"] == "test")
+
+
+def most_probable(painted_app: dict[str, str]) -> list[tuple[str, str]]:
+    """True and most probable genus of every test photo."""
+    folder = next(Path(painted_app["MUSHROOM_CHECKPOINTS"]).iterdir())
+    known = metrics.read_predictions(folder / "predictions.csv").where(metrics.KNOWN, "test")
+    named = np.array(known.genera)[known.logits[:, : len(known.genera)].argmax(axis=1)]
+    return list(zip(known.genus.tolist(), named.tolist(), strict=True))
+
+
+def cards(page: Page) -> Any:
+    return page.locator(".st-key-photos").get_by_role("button")
+
+
+def test_browse_leads_from_photo_to_photo_and_back_by_press_and_by_key(page: Page, address: str) -> None:
+    page.goto(f"{address}/browse")
+    expect(cards(page).first).to_be_visible()
+    count = cards(page).count()
+    cards(page).first.click()
+    expect(page.get_by_text(f"1 of {count}")).to_be_visible()
+    page.get_by_role("button", name="Next").click()
+    expect(page.get_by_text(f"2 of {count}")).to_be_visible()
+    page.keyboard.press("p")
+    expect(page.get_by_text(f"1 of {count}")).to_be_visible()
+    expect(page.get_by_role("button", name="Previous")).to_be_disabled()
+    page.keyboard.press("b")
+    expect(cards(page).first).to_be_visible()
+
+
+def test_a_filter_shows_only_what_it_says_and_survives_the_way_back(
+    page: Page, address: str, painted_app: dict[str, str]
+) -> None:
+    true = next(true for true, named in most_probable(painted_app) if true != named)
+    page.goto(f"{address}/browse?true={true}")
+    expect(page.locator(".told").first).to_contain_text(true)
+    cards(page).first.click()
+    expect(page.locator(".st-key-lesson")).to_be_visible()
+    page.get_by_role("button", name=re.compile("Back to the .* photo")).click()
+    expect(page.locator(".told").first).to_contain_text(true)
+    assert set(re.findall(r"[✓✗○] (\w+)", page.locator(".st-key-photos").inner_text())) == {true}
+
+
+def test_guess_first_keeps_the_answer_until_the_class_has_chosen(page: Page, address: str) -> None:
+    page.goto(f"{address}/browse")
+    page.get_by_text("Guess first").click()
+    expect(page.locator(".told")).to_have_count(0)
+    cards(page).first.click()
+    expect(page.get_by_role("heading", name="Which is it?")).to_be_visible()
+    expect(page.locator(".answer")).to_have_count(0)
+    page.get_by_role("radio", name="Russula").or_(page.get_by_role("button", name="Russula")).first.click()
+    expect(page.get_by_text("You said Russula")).to_be_visible()
+    expect(page.locator(".answer")).to_be_visible()
+
+
+def test_a_press_on_a_cell_of_the_matrix_shows_its_photos(page: Page, address: str) -> None:
+    page.goto(f"{address}/report")
+    cell = page.get_by_role("button", name=re.compile(r"^\d+ photos? of \w+, told")).first
+    cell.scroll_into_view_if_needed()
+    name = cell.get_attribute("aria-label") or ""
+    true, told = re.findall(r"of (\w+), told (\w+)", name)[0]
+    cell.press("Enter")
+    expect(page).to_have_url(re.compile(f"browse.*true={true}"))
+    count = int(name.split(" ")[0])
+    expect(cards(page)).to_have_count(count)
+    expect(page.locator(".told").first).to_contain_text(true if told == "none" else told)
+
+
+def test_the_report_begins_with_its_verdict_and_its_links_lead_to_sections(page: Page, address: str) -> None:
+    page.goto(f"{address}/report")
+    verdict = page.locator(".st-key-verdict li")
+    expect(verdict.first).to_contain_text("right")
+    assert 3 <= verdict.count() <= 4
+    page.get_by_role("link", name="Can the heatmaps be believed?").click()
+    expect(page.locator("#heatmaps")).to_be_in_viewport()
+
+
+def test_the_report_prints_whole_on_a4(page: Page, address: str) -> None:
+    page.goto(f"{address}/report")
+    expect(page.get_by_text("On other photos: the numbers say nothing")).to_be_visible()
+    page.set_viewport_size({"width": 794, "height": 1123})
+    page.emulate_media(media="print")
+    tall = page.evaluate("document.documentElement.scrollHeight")
+    last = page.get_by_text("On other photos: the numbers say nothing").bounding_box()
+    assert last is not None
+    assert last["y"] + last["height"] <= tall
+    assert tall > 2000
+    assert page.evaluate("document.documentElement.scrollWidth") <= 794
+    pdf = page.pdf(format="A4")
+    assert len(re.findall(rb"/Type\s*/Page\b", pdf)) >= 3
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_filters_fold_on_a_phone_and_nothing_overflows(browser: Any, address: str, width: int) -> None:
+    agent = "Mozilla/5.0 (Linux; Android 15) AppleWebKit/537.36 Chrome/140.0 Mobile Safari/537.36 Mobi"
+    context = browser.new_context(viewport={"width": width, "height": 740}, user_agent=agent, has_touch=True)
+    page = context.new_page()
+    page.goto(f"{address}/browse", timeout=WAIT_MS)
+    expect(cards(page).first).to_be_visible()
+    expect(page.get_by_role("combobox", name=re.compile("True genus"))).not_to_be_visible()
+    for path in ("browse", "report", "about", "compare?drawing=Fly_agaric&compare=layers"):
+        page.goto(f"{address}/{path}", timeout=WAIT_MS)
+        expect(page.locator("[data-testid=stApp]")).to_have_attribute("data-test-script-state", "notRunning")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+    context.close()
+
+
+def test_a_comparison_of_genera_has_one_scale_on_demand(page: Page, address: str, painted_app: dict[str, str]) -> None:
+    page.goto(f"{address}/compare?photo={test_photo(painted_app)}&compare=genera")
+    pictures = page.locator(".heatmaps img")
+    expect(pictures).to_have_count(3)
+    before = pictures.evaluate_all("images => images.map((image) => image.src)")
+    page.get_by_text("One for all", exact=True).click()
+    expect(page.get_by_text("the hottest place of all these maps counts as 1")).to_be_visible()
+    after = pictures.evaluate_all("images => images.map((image) => image.src)")
+    assert 1 <= sum(one != other for one, other in zip(before, after, strict=True)) <= 2
+    assert pictures.evaluate_all("images => images.every((image) => image.naturalWidth > 0)")
