@@ -35,7 +35,7 @@ def most_probable(painted_app: dict[str, str]) -> list[tuple[str, str]]:
 
 
 def cards(page: Page) -> Any:
-    return page.locator(".st-key-photos").get_by_role("button")
+    return page.locator(".st-key-photos").get_by_role("button", name=re.compile("^Open no"))
 
 
 def test_browse_leads_from_photo_to_photo_and_back_by_press_and_by_key(page: Page, address: str) -> None:
@@ -73,7 +73,7 @@ def test_guess_first_keeps_the_answer_until_the_class_has_chosen(page: Page, add
     cards(page).first.click()
     expect(page.get_by_role("heading", name="Which is it?")).to_be_visible()
     expect(page.locator(".answer")).to_have_count(0)
-    page.get_by_role("radio", name="Russula").or_(page.get_by_role("button", name="Russula")).first.click()
+    page.locator(".st-key-lesson_guess").get_by_text("Russula").click()
     expect(page.get_by_text("You said Russula")).to_be_visible()
     expect(page.locator(".answer")).to_be_visible()
 
@@ -137,6 +137,8 @@ def test_a_comparison_of_genera_has_one_scale_on_demand(page: Page, address: str
     before = pictures.evaluate_all("images => images.map((image) => image.src)")
     page.get_by_text("One for all", exact=True).click()
     expect(page.get_by_text("the hottest place of all these maps counts as 1")).to_be_visible()
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+    expect(page.locator('[data-stale="true"]')).to_have_count(0)
     after = pictures.evaluate_all("images => images.map((image) => image.src)")
     assert 1 <= sum(one != other for one, other in zip(before, after, strict=True)) <= 2
     assert pictures.evaluate_all("images => images.every((image) => image.naturalWidth > 0)")
