@@ -96,8 +96,13 @@ class LinkPreviews:
                 return
             parts.append(message.get("body", b""))
             if not message.get("more_body"):
-                body = named(b"".join(parts), scope["path"], scope.get("query_string", b""))
-                kept = [pair for pair in start["headers"] if pair[0] not in (b"content-length", b"etag")]
+                page = b"".join(parts)
+                if (b"content-encoding", b"gzip") in start["headers"]:
+                    # Streamlit has compressed it already; it is short enough to go as it is.
+                    page = gzip.decompress(page)
+                body = named(page, scope["path"], scope.get("query_string", b""))
+                changed = (b"content-length", b"content-encoding", b"etag")
+                kept = [pair for pair in start["headers"] if pair[0] not in changed]
                 await send({**start, "headers": [*kept, (b"content-length", str(len(body)).encode())]})
                 await send({"type": "http.response.body", "body": body})
 
