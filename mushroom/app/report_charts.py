@@ -7,7 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from mushroom.app import layout, records, tables
-from mushroom.evaluation.report import FaithfulnessTable, Report, SplitScores, Unknown
+from mushroom.evaluation.report import FaithfulnessTable, Report, SeveralPhotos, SplitScores, Unknown
 from mushroom.texts import none_of_these
 
 CONFIG = {"displayModeBar": False}
@@ -58,6 +58,38 @@ def unknown(title: str, unknown: Unknown, split: str, names: int) -> None:
     st.table(rows, hide_index=True, alt=f"How well photos of {told} are recognised as such")
     if measured.known_turned_away is not None:
         st.caption(f"The price: of photos of the known names, {measured.known_turned_away:.1%} are turned away too.")
+    if rows := threshold_rows(unknown):
+        with st.expander("What another threshold would turn away"):
+            st.table(rows, hide_index=True, alt="Known photos turned away against others caught, by threshold")
+            st.caption(
+                "Measured on the validation photos. The threshold in use is the lowest that turns away at most "
+                f"{unknown.max_turned_away:.0%} of known ones, unless the network was calibrated otherwise."
+            )
+
+
+def threshold_rows(unknown: Unknown) -> list[dict[str, str]]:
+    """The curve of known photos turned away against each other kind caught, as rows of a table."""
+    return [
+        {"Known photos turned away": f"{point.known_turned_away:.1%}"}
+        | {f"{kind.replace('_', ' ').capitalize()} caught": f"{share:.1%}" for kind, share in point.caught.items()}
+        for point in unknown.curve
+        if point.caught
+    ]
+
+
+def several(measured: SeveralPhotos | None) -> None:
+    """What several photos of one mushroom bring; nothing where that was not measured."""
+    if measured:
+        st.markdown(several_sentence(measured))
+
+
+def several_sentence(measured: SeveralPhotos) -> str:
+    """The measurement of photos that were answered together, in words."""
+    return (
+        f"**Several photos of one mushroom**: of {measured.photos} test photos, two or three of one species and source "
+        f"answered together, {measured.together_told_right:.1%} of {measured.groups} answers are told right; each "
+        f"photo on its own {measured.single_told_right:.1%}."
+    )
 
 
 def training(title: str, folder: Path) -> None:

@@ -9,10 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mushroom.app import records, tables, verdict
+from mushroom.app import records, report_charts, tables, verdict
 from mushroom.app.records import Answer, Names
 from mushroom.evaluation.predictions import read_predictions
-from mushroom.evaluation.report import FaithfulnessRow, KindScores, UnknownScores, write_report
+from mushroom.evaluation.report import (
+    FaithfulnessRow,
+    KindScores,
+    SeveralPhotos,
+    ThresholdPoint,
+    Unknown,
+    UnknownScores,
+    write_report,
+)
 from mushroom.evaluation.scoring import Calibration, build_report
 
 KNOWN = Names(("Amanita", "Boletus"))
@@ -172,3 +180,17 @@ def test_sixty_names_make_a_table_of_sixty_rows() -> None:
     assert len(cells) == 60
     assert all(len(row) == 61 for row in cells)
     assert sum(bool(cell.name) for row in cells for cell in row) == 60
+
+
+def test_other_thresholds_are_rows_of_known_turned_away_and_others_caught() -> None:
+    curve = (ThresholdPoint(-2.0, 0.1, {"other_fungi": 0.5}), ThresholdPoint(-1.0, 0.2, {"other_fungi": 0.75}))
+    rows = report_charts.threshold_rows(Unknown(-2.0, 0.1, {}, curve, {}))
+    assert rows[0] == {"Known photos turned away": "10.0%", "Other fungi caught": "50.0%"}
+    assert rows[1]["Other fungi caught"] == "75.0%"
+    assert report_charts.threshold_rows(Unknown(None, 0.1, {}, (ThresholdPoint(0, 0, {}),), {})) == []
+
+
+def test_what_several_photos_bring_is_said_against_each_on_its_own() -> None:
+    told = report_charts.several_sentence(SeveralPhotos(10, 25, 0.6, 0.7, 0.8, 0.9))
+    assert "of 25 test photos" in told
+    assert "70.0% of 10 answers are told right; each photo on its own 60.0%" in told
