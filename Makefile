@@ -17,7 +17,7 @@ OF_TORCH := triton cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvid
 PINNED := --quiet --python-version 3.11 --no-annotate --custom-compile-command 'make requirements' $(addprefix --no-emit-package ,$(OF_TORCH))
 
 .DEFAULT_GOAL := help
-.PHONY: help app test slow types lint requirements bench fuzz soak space clean
+.PHONY: help app test slow types lint requirements readme bench fuzz soak space clean
 
 help: ## List what can be made
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -52,6 +52,9 @@ types: $(VENV)/test-ready ## Type checker
 requirements: ## Pin the newest versions that fit pyproject.toml, direct and indirect (wants uv)
 	uv pip compile pyproject.toml --upgrade $(PINNED) -o requirements.txt
 	uv pip compile pyproject.toml --extra dev -c requirements.txt $(PINNED) -o requirements-dev.txt
+
+readme: $(VENV)/app-ready ## The README's numbers anew, from the reports of the weights that ship
+	$(BIN)/python train.py summary
 
 bench: $(VENV)/test-ready ## Print the measured times: training, heatmaps, app
 	$(BIN)/python tests/bench/training.py

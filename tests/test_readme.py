@@ -1,5 +1,6 @@
 """What the README and the app say of the weights that ship is what their reports say."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,8 @@ from mushroom.evaluation.report import Report, read_report
 from mushroom.evaluation.scoring import Calibration, build_report
 from mushroom.evaluation.summary import read_block, summary
 
-README = Path(__file__).resolve().parent.parent / "README.md"
+REPOSITORY = Path(__file__).resolve().parent.parent
+README = REPOSITORY / "README.md"
 SHIPPED = sorted(path.parent for path in SHIPPED_CHECKPOINTS.glob(f"*/{WEIGHTS_FILE}"))
 MEGABYTE = 1e6
 
@@ -39,6 +41,16 @@ def parameter_count(folder: Path) -> int:
 def test_the_readmes_numbers_are_the_reports() -> None:
     """``python train.py summary`` writes them."""
     assert read_block(README) == summary(SHIPPED)
+
+
+def test_what_the_documents_name_is_there() -> None:
+    for document in [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").glob("*.md")]:
+        text = document.read_text(encoding="utf-8")
+        for target in re.findall(r"\]\(([^)#]+)\)", text):
+            if "://" not in target:
+                assert (document.parent / target).exists(), f"{document.name} links to {target}"
+        for name in re.findall(r"`((?:mushroom|tests|docs)/[\w/.-]+)`", text):
+            assert (REPOSITORY / name).exists(), f"{document.name} names {name}"
 
 
 @pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)
