@@ -7,7 +7,17 @@ from collections.abc import Sequence
 
 from mushroom.errors import run_command
 
-COMMANDS = ("prepare", "train", "average", "cross-validate", "evaluate", "agreement", "summary", "publish")
+COMMANDS = (
+    "prepare",
+    "train",
+    "average",
+    "cross-validate",
+    "evaluate",
+    "agreement",
+    "neighbours",
+    "summary",
+    "publish",
+)
 """Each is a file of ``mushroom/cli``, whose first line says what it does."""
 
 RESUMED = {

@@ -1,27 +1,29 @@
 """Which training photos look most like a photo, by the network's own features.
 
-An index is the features of a prepared folder's training photos, made once and kept in that folder for each network. It
-holds numbers and file names, never photos.
+An index is the features of a prepared folder's training photos. ``python train.py neighbours`` makes it once and keeps
+it in that folder for each network; without that the app makes one when it is asked. It holds numbers, never photos.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
-from PIL import Image
-from tqdm import tqdm
 
 from mushroom.checkpoint import read_safetensors, write_safetensors
 from mushroom.classifier import Classifier
 from mushroom.dataset import Prepared
-from mushroom.errors import CheckpointError
+from mushroom.errors import CheckpointError, PhotoError
 from mushroom.photos import read_photo_file
 
-NEAREST = 5
 HASH_DIGITS = 16
-FEATURES = "features"
+FEATURES, ROWS = "features", "rows"
+
+Batch = tuple[list[int], np.ndarray]
+"""Rows of the training photos of a batch that can be read, and their features (n, features)."""
 
 
 @dataclass(frozen=True)
@@ -36,27 +38,69 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class NeighbourIndex:
-    """Training photos, rows of the manifest, with their features, float32 (n, features) of length 1."""
+    """Training photos with their features, float32 (n, features) of length 1.
+
+    ``rows`` (n,) number the manifest's training photos; those that can't be read have none.
+    """
 
     prepared: Prepared
-    photos: pd.DataFrame
+    rows: np.ndarray
     features: np.ndarray
 
-    def nearest(self, classifier: Classifier, photo: Image.Image, count: int = NEAREST) -> list[Neighbour]:
-        """The training photos that look most like an RGB photo to the network that made the index, nearest first."""
-        [wanted] = _unit_length(classifier.features([photo]))
-        similarity = self.features @ wanted
-        rows = np.argsort(-similarity, kind="stable")[:count]
-        table = self.photos.to_dict("records")
+    def nearest(self, own: np.ndarray, count: int) -> list[Neighbour]:
+        """The ``count`` training photos whose features point most in the direction of ``own`` (features,)."""
+        similarity = self.features @ _unit_length(own[None])[0]
+        photos = training_rows(self.prepared)
         return [
-            Neighbour(
-                self.prepared.photo_path(table[row]),
-                str(table[row]["genus"]),
-                str(table[row].get("source") or ""),
-                float(similarity[row]),
-            )
-            for row in rows.tolist()
+            _neighbour(self.prepared, photos[self.rows[place]], float(similarity[place]))
+            for place in np.argsort(-similarity, kind="stable")[:count].tolist()
         ]
+
+
+def build_index(
+    classifier: Classifier,
+    prepared: Prepared,
+    *,
+    run: Callable[[Callable[[], Batch]], Batch] = lambda batch: batch(),
+    on_progress: Callable[[float], object] = lambda share: None,
+) -> NeighbourIndex:
+    """Look at all training photos once, a batch at a time; photos that can't be read are left out.
+
+    ``run`` is given each batch's work and calls it; ``on_progress`` is told the share that is done, 0 to 1.
+    """
+    count = len(training_rows(prepared))
+    rows: list[int] = []
+    features = [np.zeros((0, 1), np.float32)] if not count else []
+    for start in range(0, count, classifier.batch):
+        chosen = range(start, min(start + classifier.batch, count))
+        read, found = run(partial(_look_at, classifier, prepared, chosen))
+        rows += read
+        features.append(found)
+        on_progress((chosen[-1] + 1) / count)
+    return NeighbourIndex(prepared, np.array(rows, dtype=np.int64), _unit_length(np.concatenate(features)))
+
+
+def keep_index(classifier: Classifier, index: NeighbourIndex) -> Path:
+    """Write the index into its prepared folder, features in 16 bits; the file."""
+    path = index_path(classifier, index.prepared)
+    kept = {FEATURES: torch.from_numpy(index.features).half(), ROWS: torch.from_numpy(index.rows)}
+    write_safetensors(path, kept)
+    return path
+
+
+def load_index(classifier: Classifier, prepared: Prepared) -> NeighbourIndex | None:
+    """The index as it was kept; None where this network made none of these photos. CheckpointError where damaged."""
+    path = index_path(classifier, prepared)
+    if not path.is_file():
+        return None
+    kept = read_safetensors(path)
+    features, rows = kept.get(FEATURES), kept.get(ROWS)
+    count = len(training_rows(prepared))
+    if features is None or rows is None or features.ndim != 2 or rows.shape != features.shape[:1] or len(rows) > count:
+        raise CheckpointError(f"{path.name} is damaged: remove it, and it is made anew.")
+    if len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < count:
+        raise CheckpointError(f"{path.name} is damaged: remove it, and it is made anew.")
+    return NeighbourIndex(prepared, rows.numpy(), features.float().numpy())
 
 
 def index_path(classifier: Classifier, prepared: Prepared) -> Path:
@@ -65,35 +109,27 @@ def index_path(classifier: Classifier, prepared: Prepared) -> Path:
     return prepared.folder / name
 
 
-def build_index(classifier: Classifier, prepared: Prepared) -> NeighbourIndex:
-    """The features of all training photos, made now and kept. Raises PhotoError where a photo can't be read."""
+def training_rows(prepared: Prepared) -> list[dict[str, Any]]:
+    """The rows of the manifest that a network learns from, in its order."""
+    return prepared.manifest[prepared.manifest.split == "train"].to_dict("records")
+
+
+def _look_at(classifier: Classifier, prepared: Prepared, chosen: Sequence[int]) -> Batch:
     photos = training_rows(prepared)
-    paths = [prepared.photo_path(row) for row in photos.to_dict("records")]
-    starts = tqdm(range(0, len(paths), classifier.batch), desc="features", unit="batch")
-    rows = [
-        classifier.features([read_photo_file(path) for path in paths[start : start + classifier.batch]])
-        for start in starts
-    ]
-    features = _unit_length(np.concatenate(rows) if rows else np.zeros((0, 1), np.float32))
-    write_safetensors(index_path(classifier, prepared), {FEATURES: torch.from_numpy(features).half()})
-    return NeighbourIndex(prepared, photos, features)
+    read, pictures = [], []
+    for row in chosen:
+        try:
+            pictures.append(read_photo_file(prepared.photo_path(photos[row])))
+        except PhotoError:
+            # A photo that has gone since is no neighbour; the page Browse says that photos are missing.
+            continue
+        read.append(row)
+    return read, classifier.features(pictures)
 
 
-def load_index(classifier: Classifier, prepared: Prepared) -> NeighbourIndex | None:
-    """The index as it was kept; None where this network made none of these photos. CheckpointError where damaged."""
-    path = index_path(classifier, prepared)
-    if not path.is_file():
-        return None
-    photos = training_rows(prepared)
-    features = read_safetensors(path).get(FEATURES)
-    if features is None or features.ndim != 2 or len(features) != len(photos):
-        raise CheckpointError(f"{path.name} is damaged: remove it, and it is made anew.")
-    return NeighbourIndex(prepared, photos, features.float().numpy())
-
-
-def training_rows(prepared: Prepared) -> pd.DataFrame:
-    """The rows of the manifest that a network learns from."""
-    return prepared.manifest[prepared.manifest.split == "train"].reset_index(drop=True)
+def _neighbour(prepared: Prepared, row: dict[str, Any], similarity: float) -> Neighbour:
+    source = row.get("source")
+    return Neighbour(prepared.photo_path(row), str(row["genus"]), source if isinstance(source, str) else "", similarity)
 
 
 def _unit_length(features: np.ndarray) -> np.ndarray:

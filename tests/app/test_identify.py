@@ -22,7 +22,6 @@ from mushroom.app import (
     corrections,
     cropping,
     downloads,
-    neighbours,
     panels,
     photo_table,
     steadiness,
@@ -482,13 +481,6 @@ def test_a_correction_shows_what_speaks_for_both_names(test_photo: str) -> None:
 
 
 # --- Photos it learned from ---------------------------------------------------------------------------------
-
-
-def test_the_nearest_point_the_same_way() -> None:
-    photos = [{"photo": name, "genus": "A", "source": "s"} for name in "abc"]
-    found = neighbours.nearest(np.array([1.0, 0.0]), np.array([[0.0, 2.0], [5.0, 0.1], [1.0, 1.0]]), photos, 2)
-    assert [neighbour.photo for neighbour in found] == ["b", "c"]
-    assert found[0].likeness == pytest.approx(1, abs=0.01)
 
 
 def test_the_photos_it_learned_from_are_shown_with_genus_and_source(test_photo: str) -> None:
