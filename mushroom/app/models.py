@@ -6,7 +6,9 @@ Nothing here imports torch until a classifier is asked for: the first page is th
 import atexit
 import gc
 import os
-from collections.abc import Mapping
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +25,24 @@ if TYPE_CHECKING:
 
 LOOK_AGAIN = "10m"
 """How long the app takes it that what it last found on the Hub is what is there."""
+
+ARCHITECTURES = {
+    "convnext": "ConvNeXt",
+    "convnextv2": "ConvNeXt V2",
+    "deit": "DeiT",
+    "dinov2": "DINOv2",
+    "efficientnet": "EfficientNet",
+    "efficientnetv2": "EfficientNetV2",
+    "hrnet": "HRNet",
+    "mobilenetv3": "MobileNetV3",
+    "mobilenetv4": "MobileNetV4",
+    "resnet": "ResNet",
+    "resnet50": "ResNet-50",
+    "resnetv2": "ResNetV2",
+    "swin": "Swin",
+    "vit": "ViT",
+}
+"""Architectures as their authors write them, by the first word of timm's names."""
 
 CLASSIFIERS_KEPT = 5
 """Networks held in memory at once; the one that was not used for longest goes first."""
@@ -45,11 +65,23 @@ def choose_checkpoint(label: str = "Model") -> Path | None:
     chosen = choice("model", list(at_hand), next(iter(at_hand)), what="model")
     assert chosen is not None
     if len(at_hand) > 1:
-        st.selectbox(label, list(at_hand), **widget("model", chosen))
+        titles = human_names(list(at_hand))
+        st.selectbox(label, list(at_hand), format_func=titles.__getitem__, **widget("model", chosen))
         lines = records.when_to_use(at_hand)
         if lines[chosen]:
             st.caption(lines[chosen])
     return at_hand[chosen]
+
+
+def human_names(names: Sequence[str]) -> dict[str, str]:
+    """What people read for the folder names of checkpoints: "EfficientNetV2 B0 averaged"; no two alike."""
+    titles = {name: " ".join(_word(part) for part in name.split("_") if part) or name for name in names}
+    alike = Counter(titles.values())
+    return {name: title if alike[title] == 1 else f"{title} ({name})" for name, title in titles.items()}
+
+
+def _word(part: str) -> str:
+    return ARCHITECTURES.get(part, part.upper() if re.fullmatch(r"[a-z]\d+", part) else part)
 
 
 def checkpoints() -> Mapping[str, Path]:

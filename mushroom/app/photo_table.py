@@ -29,8 +29,9 @@ STYLE = """
 
 def show(subjects: Sequence[Subject], on_open: Callable[[Subject], None]) -> None:
     """The photos with the network's answers; ``on_open`` gets the one that the visitor wants to see explained."""
-    classifier = models.open_classifier()
+    classifier = models.chosen_classifier()
     if classifier is None:
+        models.choose_checkpoint()
         return
     progress = st.progress(0.0, text="Looking at your photos …")
     predicted = []
@@ -57,6 +58,8 @@ def show(subjects: Sequence[Subject], on_open: Callable[[Subject], None]) -> Non
         _views(subjects, predicted, on_open)
     else:
         _rows(classifier, subjects, predicted, on_open)
+    with st.popover("More", icon=":material/tune:"):
+        models.choose_checkpoint()
 
 
 # --- Different mushrooms ------------------------------------------------------------------------------------

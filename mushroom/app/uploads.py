@@ -36,18 +36,26 @@ def show_area() -> None:
             on_change=_files_came,
             args=(f"uploads:{given}",),
         )
-        # A new number is a new panel, which is closed: the answer is not covered by the camera that gave the photo.
-        camera = st.popover("Camera", icon=":material/photo_camera:", key=f"camera_panel:{given}", on_change="rerun")
-    if camera.open:
-        # The browser asks for the camera as soon as this is drawn: only where the visitor opened it.
-        with camera, st.container(key="camera-box"):
-            st.camera_input(
-                "Take a photo",
-                key=f"camera:{given}",
-                resolution="1080p",
-                on_change=_files_came,
-                args=(f"camera:{given}",),
-            )
+        if st.button("Camera", icon=":material/photo_camera:"):
+            _camera(given)
+
+
+@st.dialog("Take a photo")
+def _camera(given: int) -> None:
+    """A window of its own, which fits a phone, and closes when there is a photo.
+
+    The browser asks for the camera as soon as this is drawn: only where the visitor opened it.
+    """
+    if "files_came" in st.session_state:
+        st.rerun()
+    with st.container(key="camera-box"):
+        st.camera_input(
+            "Hold the mushroom so that its gills or pores are seen, too",
+            key=f"camera:{given}",
+            resolution="1080p",
+            on_change=_files_came,
+            args=(f"camera:{given}",),
+        )
 
 
 def take_in() -> None:

@@ -62,7 +62,7 @@ STYLE = """
   .st-key-picture img { width: 100%; max-height: 20rem; }
   .st-key-upload { flex-wrap: wrap; }
   .st-key-upload > div:has([data-testid="stFileUploader"]) { flex: 1 1 100%; }
-  .st-key-camera-box video, .st-key-camera-box img { max-height: 40vh; }
+  .st-key-camera-box video, .st-key-camera-box img { max-height: 45vh; }
 }
 </style>
 """
