@@ -179,10 +179,10 @@ def _files(number: int) -> str:
 
 
 def _corrected(
-    root: Path, rows: Iterable[tuple[str, str]], corrections: Mapping[str, str]
+    root: Path, listed: Iterable[tuple[str, str]], corrections: Mapping[str, str]
 ) -> tuple[list[tuple[str, str]], list[str]]:
     """Rows of photo and genus with what the corrections say, which know a photo by its path or by its name alone."""
-    rows = dict(rows)
+    rows = dict(listed)
     genera = {*rows.values(), *GENERA}
     by_name: dict[str, list[str]] = {}
     for photo in rows:
