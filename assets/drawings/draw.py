@@ -39,6 +39,12 @@ class Specimen:
     rings_of_colour: bool = False
     slimy: bool = False
     net: bool = False
+    funnel: bool = False
+    cone: bool = False
+    milk: bool = False
+    meadow: bool = False
+    peel: bool = False
+    gills: int = 130
 
 
 SPECIMENS = (
@@ -46,20 +52,21 @@ SPECIMENS = (
              warts=46, ring=True, bulb=1.9),
     Specimen("Penny_bun", (128, 78, 42), (176, 124, 74), (226, 206, 170), (214, 200, 132), 0.66, 0.44, 0.15,
              bulb=1.55, pores=True, net=True),
-    Specimen("Brittlegill", (150, 46, 76), (188, 92, 108), (246, 240, 232), (246, 236, 210), 0.34, 0.46, 0.1),
-    Specimen("Milkcap", (206, 118, 52), (228, 160, 92), (222, 160, 108), (232, 168, 100), 0.26, 0.46, 0.1,
-             rings_of_colour=True, bulb=0.95),
-    Specimen("Slippery_jack", (134, 84, 36), (186, 134, 60), (236, 218, 150), (228, 200, 84), 0.5, 0.42, 0.1,
-             ring=True, pores=True, slimy=True, bulb=1.05),
-    Specimen("Waxcap", (222, 62, 28), (244, 146, 40), (246, 178, 64), (248, 196, 96), 0.7, 0.3, 0.055,
-             slimy=True, bulb=0.85),
+    Specimen("Brittlegill", (178, 36, 48), (206, 84, 82), (250, 246, 240), (250, 240, 216), 0.36, 0.46, 0.115,
+             funnel=True, peel=True, bulb=1.0),
+    Specimen("Milkcap", (212, 120, 52), (236, 172, 104), (226, 158, 98), (240, 172, 100), 0.3, 0.48, 0.1,
+             rings_of_colour=True, funnel=True, milk=True, bulb=0.85),
+    Specimen("Slippery_jack", (122, 66, 28), (168, 108, 46), (240, 226, 168), (236, 208, 84), 0.52, 0.42, 0.1,
+             ring=True, pores=True, slimy=True, bulb=1.0),
+    Specimen("Waxcap", (226, 52, 22), (250, 160, 40), (250, 178, 56), (252, 206, 110), 0.86, 0.3, 0.06,
+             slimy=True, cone=True, meadow=True, gills=44, bulb=0.9),
 )  # fmt: skip
 
 
 def draw(specimen: Specimen) -> Image.Image:
     """The plate of one specimen: a large one, and a small one behind it."""
     random = np.random.default_rng(sum(map(ord, specimen.name)))
-    plate = background(random)
+    plate = meadow(random) if specimen.meadow else background(random)
     mushroom(plate, specimen, (0.72, 0.84), 0.5, random)
     mushroom(plate, specimen, (0.42, 0.93), 1.0, random)
     grass(plate, random)
@@ -89,6 +96,24 @@ def background(random: np.random.Generator) -> Image.Image:
         disc(pen, centre, radius, tuple(int(v) for v in light))
     plate = plate.filter(ImageFilter.GaussianBlur(CANVAS * 0.022))
     litter(plate, random)
+    return plate
+
+
+def meadow(random: np.random.Generator) -> Image.Image:
+    """Short grass and moss up to a bright sky: where waxcaps grow."""
+    heights = np.linspace(0, 1, CANVAS)[:, None, None]
+    sky, far, near = (np.array(c, float) for c in ((206, 220, 226), (150, 178, 96), (70, 104, 40)))
+    ground = far + (near - far) * (heights - 0.45) / 0.55
+    tone = np.where(heights < 0.45, sky + (far - sky) * (heights / 0.45) ** 3, ground)
+    plate = Image.fromarray(np.broadcast_to(tone, (CANVAS, CANVAS, 3)).astype(np.uint8).copy())
+    plate = plate.filter(ImageFilter.GaussianBlur(CANVAS * 0.02))
+    pen = ImageDraw.Draw(plate)
+    for depth in np.sort(random.uniform(0, 1, 2600)):
+        x, foot, height = random.uniform(-0.02, 1.02), 0.6 + 0.42 * depth, 0.02 + 0.06 * depth
+        bend = random.uniform(-0.03, 0.03)
+        green = np.array((86, 128, 44)) + random.integers(-30, 30, 3) - int(24 * (1 - depth))
+        blade = bezier((x, foot), (x, foot - height / 2), (x + bend, foot - height))
+        pen.line([px(p) for p in blade], fill=tuple(int(v) for v in green.clip(0, 255)), width=2 + int(3 * depth))
     return plate
 
 
@@ -176,11 +201,12 @@ def stem(
 def underside(plate: Image.Image, kind: Specimen, centre: Point, half: float) -> None:
     """Gills as lines that run to the stem, or pores as dots."""
     x, y = centre
-    depth = half * 0.26
-    outline = ellipse(centre, half * 0.97, depth)
+    depth = half * 0.3
+    # Its far half is behind the cap, and a cap that is sunken would show it.
+    outline = [(across, max(down, y)) for across, down in ellipse(centre, half * 0.97, depth)]
     texture = Image.new("L", plate.size, 128)
     pen = ImageDraw.Draw(texture)
-    angles = np.linspace(0, 2 * np.pi, 130)
+    angles = np.linspace(0, 2 * np.pi, kind.gills)
     if kind.pores:
         for ring in np.linspace(0.1, 1, 16):
             for angle in angles[:: 2 if ring > 0.5 else 4]:
@@ -188,8 +214,23 @@ def underside(plate: Image.Image, kind: Specimen, centre: Point, half: float) ->
     else:
         for angle in angles:
             end = (x + half * np.cos(angle), y + depth * np.sin(angle))
-            pen.line([px((x, y)), px(end)], fill=92, width=3)
+            pen.line([px((x, y)), px(end)], fill=92, width=3 if kind.gills > 100 else 7)
     shaded(plate, outline, kind.under, (x, y + depth), half * 1.2, texture)
+    if kind.milk:
+        for across in (-0.46, -0.3, 0.28, 0.42, 0.55):
+            drop(plate, (x + across * half, y + depth * np.sqrt(1 - across**2) * 0.94), half * 0.035)
+
+
+def drop(plate: Image.Image, top: Point, size: float) -> None:
+    """A drop of white milk hanging from the gills."""
+    x, y = top
+    outline = [
+        *bezier((x, y - size), (x - size * 1.3, y + size * 1.6), (x, y + size * 2)),
+        *bezier((x, y + size * 2), (x + size * 1.3, y + size * 1.6), (x, y - size)),
+    ]
+    pen = ImageDraw.Draw(plate)
+    pen.polygon([px((a + 0.003, b + 0.003)) for a, b in outline], fill=(150, 96, 50))
+    pen.polygon([px(p) for p in outline], fill=(252, 250, 244))
 
 
 def cap(plate: Image.Image, kind: Specimen, rim: Point, half: float, top_y: float, random: np.random.Generator) -> None:
@@ -197,24 +238,70 @@ def cap(plate: Image.Image, kind: Specimen, rim: Point, half: float, top_y: floa
     x, y = rim
     lip = y + half * 0.12
     outline = [
-        *bezier((x - half, y), (x - half * 1.02, top_y), (x, top_y)),
-        *bezier((x, top_y), (x + half * 1.02, top_y), (x + half, y)),
+        *crown(kind, rim, half, top_y),
         *bezier((x + half, y), (x + half * 0.7, lip), (x, lip)),
         *bezier((x, lip), (x - half * 0.7, lip), (x - half, y)),
     ]
     texture = Image.effect_noise(plate.size, 26).filter(ImageFilter.GaussianBlur(5))
     texture = Image.new("L", plate.size, 128) if kind.slimy else texture.point(lambda v: 128 + (v - 128) * 2)
     pen = ImageDraw.Draw(texture)
+    middle = (x, top_y + (y - top_y) * 0.42)
     if kind.rings_of_colour:
-        for ring in np.linspace(0.9, 0.15, 6):
-            points = ellipse((x, y - (y - top_y) * 0.45), half * ring, (y - top_y) * 0.62 * ring)
-            pen.line([px(p) for p in points], fill=98, width=10)
+        for ring in np.linspace(0.92, 0.2, 6):
+            points = ellipse(middle, half * ring, (y - top_y) * 0.46 * ring)
+            pen.line([px(p) for p in points], fill=70, width=15)
         texture = texture.filter(ImageFilter.GaussianBlur(5))
+    if kind.funnel:
+        hollow = Image.new("L", plate.size, 0)
+        ImageDraw.Draw(hollow).polygon([px(p) for p in ellipse(middle, half * 0.5, (y - top_y) * 0.3)], fill=70)
+        texture = ImageChops.subtract(texture, hollow.filter(ImageFilter.GaussianBlur(CANVAS * half * 0.12)))
+    if kind.cone:
+        for angle in np.linspace(-0.9, 0.9, 38):
+            foot = (x + half * angle, y + half * 0.1 * np.sqrt(1 - angle**2))
+            pen.line([px(foot), px((x + half * angle * 0.72, y - (y - top_y) * 0.3))], fill=104, width=4)
+        texture = texture.filter(ImageFilter.GaussianBlur(2))
     light = (x - half * 0.35, top_y + (y - top_y) * 0.25)
     shaded(plate, outline, kind.cap, light, half * 1.5, texture, edge=kind.rim)
     shine(plate, outline, light, half * (0.34 if kind.slimy else 0.24), 0.75 if kind.slimy else 0.28)
+    if kind.peel:
+        peel(plate, rim, half, lip)
     for _ in range(kind.warts):
         wart(plate, x, y, half, top_y, random)
+
+
+def crown(kind: Specimen, rim: Point, half: float, top_y: float) -> list[Point]:
+    """The upper edge of a cap from its left rim to its right one: a dome, a cone, or sunken in the middle."""
+    x, y = rim
+    if kind.cone:
+        side = 0.62, top_y + (y - top_y) * 0.12
+        return [
+            *bezier((x - half, y), (x - half * side[0], side[1]), (x, top_y)),
+            *bezier((x, top_y), (x + half * side[0], side[1]), (x + half, y)),
+        ]
+    if kind.funnel:
+        sunken = top_y + (y - top_y) * 0.2
+        return [
+            *bezier((x - half, y), (x - half * 1.0, top_y), (x - half * 0.5, top_y)),
+            *bezier((x - half * 0.5, top_y), (x - half * 0.2, sunken), (x, sunken)),
+            *bezier((x, sunken), (x + half * 0.2, sunken), (x + half * 0.5, top_y)),
+            *bezier((x + half * 0.5, top_y), (x + half * 1.0, top_y), (x + half, y)),
+        ]
+    return [
+        *bezier((x - half, y), (x - half * 1.02, top_y), (x, top_y)),
+        *bezier((x, top_y), (x + half * 1.02, top_y), (x + half, y)),
+    ]
+
+
+def peel(plate: Image.Image, rim: Point, half: float, lip: float) -> None:
+    """A strip of skin pulled off the cap's edge, white flesh under it."""
+    x, y = rim
+    bare = [
+        *bezier(
+            (x + half * 0.36, lip - half * 0.02), (x + half * 0.56, y - half * 0.1), (x + half * 0.66, y - half * 0.16)
+        ),
+        *bezier((x + half * 0.66, y - half * 0.16), (x + half * 0.8, y), (x + half * 0.62, lip - half * 0.06)),
+    ]
+    ImageDraw.Draw(plate).polygon([px(p) for p in bare], fill=(250, 236, 226))
 
 
 def wart(plate: Image.Image, x: float, y: float, half: float, top_y: float, random: np.random.Generator) -> None:

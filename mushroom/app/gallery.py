@@ -1,15 +1,35 @@
 """Something to look at for who has no photo at hand: the project's drawings, and photos of the test split."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import streamlit as st
 from PIL import ImageOps
+from streamlit.delta_generator import DeltaGenerator
 
-from mushroom.app import components, layout, prepared_photos, subject
+from mushroom.app import components, layout, predictions, prepared_photos, subject
+from mushroom.app.subject import Subject
+from mushroom.texts import none_of_these, percent
+
+if TYPE_CHECKING:
+    from mushroom.classifier import Classifier, Prediction
 
 CARD_PX = 136
 """Width of a drawing or example."""
+
+EXAMPLES = 12
+"""So many test photos, each of another name, are shown."""
+
+DRAWN = {
+    "Brittlegill": "Russula",
+    "Fly_agaric": "Amanita",
+    "Milkcap": "Lactarius",
+    "Penny_bun": "Boletus",
+    "Slippery_jack": "Suillus",
+    "Waxcap": "Hygrocybe",
+}
+"""The genus that each drawing shows."""
 
 STYLE = """
 <style>
@@ -18,23 +38,63 @@ STYLE = """
 """
 
 
-def show(on_open: Callable[[], None] = lambda: None) -> None:
-    """The galleries; a press on a button opens what is above it, after ``on_open``."""
+def show(on_open: Callable[[], None] = lambda: None) -> dict[str, DeltaGenerator]:
+    """The galleries; a press on a button opens what is above it, after ``on_open``.
+
+    Returns the place under each drawing, by its name, for ``tell_answers``.
+    """
     st.html(STYLE)
+    places = {}
     if drawings := subject.drawings():
         layout.section("No photo at hand?")
-        st.caption("Drawings that this project made. Press one to see what the network sees in it.")
+        st.caption("Drawings that this project made, and what the network makes of them. Press one to see why.")
         with st.container(horizontal=True, gap="small", key="drawings"):
             for name, path in drawings.items():
-                _card(path.read_bytes(), name.replace("_", " "), "Drawing", name, subject.show_drawing, on_open)
+                title = name.replace("_", " ")
+                places[name] = _card(path.read_bytes(), title, f"Drawing of a {title}", name, _drawing_opener(on_open))
     if photos := prepared_photos.test_genera():
         layout.section("Photos it has never seen")
-        st.caption("One of each genus from the test split. The page Browse has them all.")
+        st.caption("From the test split, each of another genus. The page Browse has them all.")
         first_of_genus = {genus: photo for photo, genus in reversed(photos.items())}
         with st.container(horizontal=True, gap="small", key="examples"):
-            for genus, photo in sorted(first_of_genus.items()):
+            for genus, photo in sorted(first_of_genus.items())[:EXAMPLES]:
                 picture = thumbnail(str(prepared_photos.test_photo_path(photo)))
-                _card(picture, genus, "Photo of", photo, subject.show_test_photo, on_open)
+                _card(picture, genus, f"Photo of {genus}", photo, _photo_opener(on_open))
+    return places
+
+
+def tell_answers(places: Mapping[str, DeltaGenerator], classifier: "Classifier") -> None:
+    """Write under each drawing what the network makes of it: a drawing is no photo, and some fail."""
+    from mushroom.photos import photo_hash, read_photo_file
+
+    for name, place in places.items():
+        path = subject.drawings()[name]
+        drawing = Subject("drawing", name, path, photo_hash(read_photo_file(path)))
+        place.caption(told(name, predictions.predict(classifier, drawing)))
+
+
+def told(name: str, prediction: "Prediction") -> str:
+    """What the network makes of a drawing, beside what it shows."""
+    if prediction.unknown:
+        return f"Network: {none_of_these(len(prediction.probabilities))}"
+    mark = " ✓" if prediction.genus == DRAWN.get(name) else " ✗"
+    return f"Network: {prediction.genus}, {percent(prediction.confidence)}{mark}"
+
+
+def _drawing_opener(on_open: Callable[[], None]) -> Callable[[str], None]:
+    def opened(name: str) -> None:
+        on_open()
+        subject.show_drawing(name)
+
+    return opened
+
+
+def _photo_opener(on_open: Callable[[], None]) -> Callable[[str], None]:
+    def opened(photo: str) -> None:
+        on_open()
+        subject.show_test_photo(photo)
+
+    return opened
 
 
 def choose_first() -> None:
@@ -43,21 +103,12 @@ def choose_first() -> None:
     show()
 
 
-def _card(
-    picture: bytes,
-    title: str,
-    kind: str,
-    name: str,
-    open_it: Callable[[str], None],
-    on_open: Callable[[], None],
-) -> None:
-    def opened() -> None:
-        on_open()
-        open_it(name)
-
+def _card(picture: bytes, title: str, alt: str, name: str, open_it: Callable[[str], None]) -> DeltaGenerator:
+    """A picture with its button; returns the place under them."""
     with st.container(width=CARD_PX, gap="xsmall"):
-        st.image(picture, width="stretch", alt=f"{kind} {title}")
-        st.button(title, key=f"open:{name}", width="stretch", on_click=opened)
+        st.image(picture, width="stretch", alt=alt)
+        st.button(title, key=f"open:{name}", width="stretch", on_click=open_it, args=(name,))
+        return st.empty()
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

@@ -192,3 +192,12 @@ def test_every_genus_has_a_drawing_with_labels_that_end_on_the_paper() -> None:
             heights = sorted(int(y) for y in re.findall(rf'y="(\d+)" text-anchor="{side}"', drawn))
             assert all(lower - upper >= 12 for upper, lower in pairwise(heights)), genus
     assert field_marks.drawing("Tricholoma") is None
+
+
+def test_what_the_network_makes_of_each_drawing_is_said_plainly() -> None:
+    from mushroom.app import gallery, subject
+
+    assert set(gallery.DRAWN) == set(subject.drawings())
+    app = open_page("identify")
+    assert not app.exception
+    assert texts(app).count("Network: ") == 6

@@ -4,11 +4,13 @@ The page is in one of three states: welcome (nothing chosen), photos (several we
 """
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import streamlit as st
 from PIL import Image
+from streamlit.delta_generator import DeltaGenerator
 
 from mushroom.app import (
     bars,
@@ -104,15 +106,18 @@ def _welcome() -> None:
     st.html(WELCOME_STYLE)
     uploads.show_area()
     uploads.show_refusals()
-    gallery.show(uploads.forget_refusals)
-    _warm_up()
+    drawings = gallery.show(uploads.forget_refusals)
+    _warm_up(drawings)
 
 
-def _warm_up() -> None:
-    """Load the network while the visitor looks for a photo. What is wrong with it is told when it is needed."""
+def _warm_up(drawings: Mapping[str, DeltaGenerator]) -> None:
+    """Load the network while the visitor looks for a photo, and say what it makes of the drawings.
+
+    What is wrong with it is told when it is needed.
+    """
     try:
         for folder in list(models.checkpoints().values())[:1]:
-            models.load_classifier(folder)
+            gallery.tell_answers(drawings, models.load_classifier(folder))
     except MushroomError as error:
         log.warning("The first network could not be loaded ahead: %s", error)
 
