@@ -16,6 +16,7 @@ COMMANDS = (
     "agreement",
     "neighbours",
     "summary",
+    "export",
     "publish",
 )
 """Each is a file of ``mushroom/cli``, whose first line says what it does."""

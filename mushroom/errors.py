@@ -50,6 +50,10 @@ class PredictError(MushroomError, ValueError):
     """Nothing can be predicted as asked; the message says what to do."""
 
 
+class ExportError(MushroomError, ValueError):
+    """A checkpoint can't be written in another form; the message says why."""
+
+
 class RayMissing(MushroomError, RuntimeError):
     """Ray is not installed; the message says how to."""
 

@@ -1,0 +1,226 @@
+"""A checkpoint as one ONNX file that needs nothing of this project: a photo in, probabilities and unknown score out.
+
+``photo``, uint8 (height, width, 3), any size, upright RGB. ``probabilities``, float32 (genera,), calibrated, sum to 1;
+``unknown_score``, float32 (1,), to be compared with ``unknown_threshold`` of the file's metadata; ``logits``. Metadata
+holds the names in order and which checkpoint it is. onnx, onnxscript and onnxruntime are the extra ``export``.
+"""
+
+import io
+import json
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from mushroom.classifier import Classifier
+from mushroom.errors import ExportError
+from mushroom.texts import SAFETY
+
+if TYPE_CHECKING:
+    import onnx
+
+OPSET = 18
+"""The first in which an image is reduced as Pillow does it: each new pixel from all that it covers."""
+
+PRECISIONS = ("float32", "float16", "int8")
+TOLERANCE = {"float32": 0.01, "float16": 0.02, "int8": 0.25}
+"""By how much a probability may differ from this program's. Resizing rounds once less than Pillow does."""
+
+MISSING = "Exporting needs more packages: pip install 'mushroom[export]', or pip install onnx onnxruntime onnxscript."
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How an exported file's answers differ from the checkpoint's over some photos: largest, share of same genus."""
+
+    photos: int
+    probability: float
+    same_genus: float
+
+
+def onnx_bytes(classifier: Classifier, precision: str = "float32") -> bytes:
+    """The ONNX file of a checkpoint. Raises ExportError where a package lacks or the network can't be exported."""
+    try:
+        import onnx
+    except ImportError as error:
+        raise ExportError(MISSING) from error
+    model = _with_photo_and_answers(_network(classifier), classifier)
+    if precision == "float16":
+        model = _half(model)
+    elif precision == "int8":
+        model = _eight_bits(model)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+def difference(file: bytes, classifier: Classifier, photos: Sequence[Image.Image]) -> Difference:
+    """Run an exported file with ONNX Runtime on RGB photos, and compare its answers with the checkpoint's."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ExportError(MISSING) from error
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    expected = classifier.predict(photos)
+    largest, same = 0.0, 0
+    for photo, answer in zip(photos, expected, strict=True):
+        [probabilities] = session.run(["probabilities"], {"photo": np.asarray(photo)})
+        wanted = np.array(list(answer.probabilities.values()))
+        largest = max(largest, float(np.abs(probabilities - wanted).max()))
+        same += int(probabilities.argmax()) == int(wanted.argmax())
+    return Difference(len(photos), largest, same / len(photos))
+
+
+def write_onnx(path: Path, classifier: Classifier, photos: Sequence[Image.Image], precision: str) -> Difference:
+    """Write the ONNX file, if its answers are the checkpoint's on these photos. Raises ExportError otherwise."""
+    file = onnx_bytes(classifier, precision)
+    found = difference(file, classifier, photos)
+    if not found.probability <= TOLERANCE[precision]:
+        raise ExportError(
+            f"The exported file's probabilities differ by up to {found.probability:.3f} from the checkpoint's over "
+            f"{found.photos} photos: it was not written. Try another --precision."
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.aside")
+    aside.write_bytes(file)
+    aside.replace(path)
+    return found
+
+
+def _network(classifier: Classifier) -> "onnx.ModelProto":
+    """The network alone: images (n, 3, px, px), normalised, to logits."""
+    import onnx
+
+    side = classifier.preprocessing.input_px
+    buffer = io.BytesIO()
+    try:
+        with warnings.catch_warnings():
+            # It says that a newer exporter exists, which is no news to whoever exports.
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                classifier.model.cpu(),
+                (torch.zeros(1, 3, side, side),),
+                buffer,
+                input_names=["images"],
+                output_names=["all_logits"],
+                dynamic_axes={"images": {0: "n"}, "all_logits": {0: "n"}},
+                opset_version=OPSET,
+                dynamo=False,
+            )
+    # The exporter raises whatever it likes about an operator that it does not know.
+    except Exception as error:
+        raise ExportError(f"{classifier.config.backbone} can't be exported: {str(error).splitlines()[0]}") from error
+    finally:
+        classifier.model.to(classifier.device)
+    return onnx.load_from_string(buffer.getvalue())
+
+
+def _with_photo_and_answers(network: "onnx.ModelProto", classifier: Classifier) -> "onnx.ModelProto":
+    """``network`` with what comes before it, a photo's way to an image, and after it, its logits' way to an answer."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    config, preprocessing = classifier.config, classifier.preprocessing
+    side, count = preprocessing.input_px, len(classifier.genera)
+    mean, std = (np.array(each, np.float32).reshape(1, 3, 1, 1) for each in (preprocessing.mean, preprocessing.std))
+    constants = {
+        "axis_0": np.array([0], np.int64),
+        "axis_1": np.array([1], np.int64),
+        "square": np.array([1, 3, side, side], np.int64),
+        "black": np.array(0, np.float32),
+        "white": np.array(255, np.float32),
+        "scale": 1 / (255 * std),
+        "shift": mean / std,
+        "first": np.array([0], np.int64),
+        "genera": np.array([count], np.int64),
+        "all": np.array([np.iinfo(np.int64).max], np.int64),
+        "temperature": np.array(config.temperature, np.float32),
+    }
+    node = helper.make_node
+    before = [
+        node("Cast", ["photo"], ["photo_float"], to=TensorProto.FLOAT),
+        node("Transpose", ["photo_float"], ["photo_chw"], perm=[2, 0, 1]),
+        node("Unsqueeze", ["photo_chw", "axis_0"], ["photo_nchw"]),
+        node(
+            "Resize",
+            ["photo_nchw", "", "", "square"],
+            ["resized"],
+            mode="cubic",
+            cubic_coeff_a=-0.5,
+            antialias=1,
+            exclude_outside=1,
+            coordinate_transformation_mode="half_pixel",
+        ),
+        node("Round", ["resized"], ["rounded"]),
+        node("Clip", ["rounded", "black", "white"], ["clipped"]),
+        node("Mul", ["clipped", "scale"], ["scaled"]),
+        node("Sub", ["scaled", "shift"], ["images"]),
+    ]
+    after = [
+        node("Slice", ["all_logits", "first", "genera", "axis_1"], ["known_logits"]),
+        node("Squeeze", ["known_logits", "axis_0"], ["logits"]),
+        node("Div", ["logits", "temperature"], ["calibrated"]),
+        node("Softmax", ["calibrated"], ["probabilities"], axis=0),
+        node("ReduceLogSumExp", ["known_logits", "axis_1"], ["known"], keepdims=0),
+    ]
+    if config.logit_count > count:
+        # The log-odds of all other genera that it knows together: see calibration.unknown_score.
+        after += [
+            node("Slice", ["all_logits", "genera", "all", "axis_1"], ["other_logits"]),
+            node("ReduceLogSumExp", ["other_logits", "axis_1"], ["others"], keepdims=0),
+            node("Sub", ["others", "known"], ["unknown_score"]),
+        ]
+    else:
+        after.append(node("Neg", ["known"], ["unknown_score"]))
+    weights = [*network.graph.initializer, *(numpy_helper.from_array(value, name) for name, value in constants.items())]
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [*before, *network.graph.node, *after],
+        "mushroom",
+        [value("photo", TensorProto.UINT8, ["height", "width", 3])],
+        [
+            value("probabilities", TensorProto.FLOAT, [count]),
+            value("unknown_score", TensorProto.FLOAT, [1]),
+            value("logits", TensorProto.FLOAT, [count]),
+        ],
+        weights,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="mushroom")
+    model.ir_version = 9
+    helper.set_model_props(model, _metadata(classifier))
+    return model
+
+
+def _metadata(classifier: Classifier) -> dict[str, str]:
+    return {
+        "genera": json.dumps(classifier.genera, ensure_ascii=False),
+        "unknown_threshold": json.dumps(classifier.config.unknown_threshold, allow_nan=False),
+        "model": classifier.config.name,
+        "weights_sha256": classifier.weights_sha256,
+        "checkpoint_sha256": classifier.identity,
+        "safety": SAFETY,
+    }
+
+
+def _half(model: "onnx.ModelProto") -> Any:
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    # Photos need values up to 255 and answers their digits: only the network between them is halved.
+    kept = ["Resize", "Softmax", "ReduceLogSumExp", "Round", "Clip", "Mul", "Sub", "Div", "Cast", "Neg"]
+    return convert_float_to_float16(model, keep_io_types=True, op_block_list=kept)
+
+
+def _eight_bits(model: "onnx.ModelProto") -> Any:
+    import tempfile
+
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with tempfile.TemporaryDirectory() as folder:
+        source, out = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
+        source.write_bytes(model.SerializeToString())
+        quantize_dynamic(source, out, weight_type=QuantType.QUInt8)
+        return onnx.load(out)

@@ -1,0 +1,115 @@
+"""A checkpoint in other forms: an ONNX file and a folder of timm's, kept only if they answer as the checkpoint does."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+from app_server import REPOSITORY
+from painted import paint_photos
+
+import train
+from mushroom import onnx_file
+from mushroom.checkpoint import save_checkpoint
+from mushroom.classifier import Classifier
+from mushroom.errors import FAILED
+from mushroom.model import ModelConfig, build_model
+from mushroom.photos import read_photo_file
+
+pytest.importorskip("onnx", reason="needs the extra export")
+GENERA = ("Tricholoma", "Täubling", "Hydnum")
+
+
+def checkpoint_of(folder: Path, **options: object) -> Path:
+    torch.manual_seed(0)
+    config = ModelConfig(
+        name="small", backbone="mobilenetv3_small_050", input_px=64, genera=GENERA, temperature=0.7, **options
+    )
+    model = build_model(config).eval()
+    # Answers that differ from photo to photo.
+    with torch.no_grad():
+        model.head[-1].weight.mul_(30)
+    save_checkpoint(folder, model, config)
+    return folder
+
+
+@pytest.fixture(scope="module", params=[(), ("Boletus", "Russula")], ids=["genera", "other genera"])
+def checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small network with a linear head, with and without other genera that it knows by name."""
+    folder = tmp_path_factory.mktemp("checkpoint") / "small"
+    return checkpoint_of(folder, head_dropouts=(0.1,), other_genera=request.param, unknown_threshold=0.1)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos") / "painted"
+    paint_photos(folder, (200, 40, 40), 3)
+    return folder
+
+
+def test_the_onnx_file_answers_without_this_project_as_the_checkpoint_does(
+    checkpoint: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "small.onnx"
+    assert train.main(["export", str(checkpoint), "--out", str(out), "--photos", str(photos)]) == 0
+    assert "over 3 photos probabilities differ by at most" in capsys.readouterr().out
+    script = [sys.executable, str(REPOSITORY / "docs" / "onnx_answer.py"), str(out), str(photos / "1.jpg")]
+    told = json.loads(subprocess.run(script, check=True, capture_output=True, text=True, cwd=tmp_path).stdout)
+    expected = Classifier.load(checkpoint).predict([read_photo_file(photos / "1.jpg")])[0]
+    assert told["probabilities"] == pytest.approx(expected.probabilities, abs=0.01)
+    assert (told["genus"], told["unknown"]) == (expected.genus, expected.unknown)
+
+
+def test_its_metadata_says_what_it_answers_and_which_checkpoint_it_is(checkpoint: Path) -> None:
+    import onnxruntime
+
+    classifier = Classifier.load(checkpoint)
+    session = onnxruntime.InferenceSession(onnx_file.onnx_bytes(classifier))
+    metadata = session.get_modelmeta().custom_metadata_map
+    assert json.loads(metadata["genera"]) == list(GENERA)
+    assert metadata["checkpoint_sha256"] == classifier.identity
+    photo = np.random.default_rng(0).integers(0, 255, (90, 70, 3)).astype(np.uint8)
+    score = session.run(["unknown_score"], {"photo": photo})[0]
+    from PIL import Image
+
+    assert score[0] == pytest.approx(classifier.predict([Image.fromarray(photo)])[0].unknown_score, abs=0.02)
+
+
+def test_a_file_with_other_answers_is_not_written(
+    checkpoint: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(onnx_file, "TOLERANCE", {"float32": -1.0})
+    out = tmp_path / "small.onnx"
+    assert train.main(["export", str(checkpoint), "--out", str(out), "--photos", str(photos)]) == FAILED
+    assert "was not written" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_timm_loads_the_folder_and_answers_alike(checkpoint: Path, tmp_path: Path) -> None:
+    out = tmp_path / "timm"
+    assert train.main(["export", str(checkpoint), "--format", "timm", "--out", str(out)]) == 0
+    network = timm.create_model(f"local-dir:{out}", pretrained=True).eval()
+    classifier = Classifier.load(checkpoint)
+    images = torch.randn(2, 3, 64, 64)
+    with torch.inference_mode():
+        np.testing.assert_allclose(network(images).numpy(), classifier.image_logits(images), atol=1e-4)
+    assert json.loads((out / "config.json").read_text())["label_names"][:3] == list(GENERA)
+
+
+def test_a_head_that_timm_has_no_place_for_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    checkpoint = checkpoint_of(tmp_path / "small", head_widths=(16,), head_dropouts=(0.1,))
+    command = ["export", str(checkpoint), "--format", "timm", "--out", str(tmp_path / "timm")]
+    assert train.main(command) == FAILED
+    assert "one linear layer" in capsys.readouterr().err
+
+
+def test_without_the_packages_a_sentence_says_how_to_get_them(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    assert train.main(["export", str(checkpoint), "--out", str(tmp_path / "small.onnx")]) == FAILED
+    assert "pip install" in capsys.readouterr().err
