@@ -141,7 +141,8 @@ def _find_layers(backbone: nn.Module, input_px: int) -> Iterator[Layer]:
         blocks = [call for call in mapped if _follows_convolution(call, calls)]
         ends = _last_at_each_size(blocks)
     if not ends:
-        raise ExplanationError("This network has no two-dimensional feature maps to take a heatmap from.")
+        why = ": it keeps its patches in an order of its own" if hasattr(backbone, "reroll") else ""
+        raise ExplanationError(f"This network has no two-dimensional feature maps to take a heatmap from{why}.")
     one_size = len({_size(call) for call in ends}) == 1
     if one_size and len(ends) > QUARTERS:
         blocks = [*blocks, *ends]

@@ -135,3 +135,11 @@ def test_a_weak_place_far_away_does_not_widen_the_suggestion_and_a_strong_one_do
     wide = regions.suggested_square(heatmap, (400, 300))
     assert alone is not None
     assert wide is None or wide[2] - wide[0] > 2 * (alone[2] - alone[0])
+
+
+def test_a_regions_numbers_are_those_of_its_cells() -> None:
+    # At the heatmap's own size nothing is interpolated: 20 cells, half of them of heat 1, half of 0.5.
+    heatmap = np.zeros((20, 30), np.float32)
+    heatmap[4:6, 10:15], heatmap[6:8, 10:15] = 1, 0.5
+    [found] = regions.hottest_regions(heatmap, 50, (30, 20))
+    assert found == {"left": 33.3, "top": 20.0, "right": 50.0, "bottom": 40.0, "share": 0.0333, "heat": 0.75}
