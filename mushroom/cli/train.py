@@ -5,9 +5,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from accelerate import PartialState
+
 from mushroom.cli.evaluate import print_evaluation
 from mushroom.dataset import Prepared, load_prepared
 from mushroom.model import GenusNet
+from mushroom.texts import RANKS
 from mushroom.training.data import TrainingPhotos, background_rows, other_genera, training_photos
 from mushroom.training.pictures import draw_heatmap, draw_views
 from mushroom.training.probe import train_probe
@@ -16,11 +19,14 @@ from mushroom.training.start import PRETRAINED, RANDOM, backbone_of, check_sizes
 from mushroom.training.state import STATE_FOLDER
 from mushroom.training.trainer import Trainer, TrainingOptions
 
+GENUS = "genus"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what ``run`` takes."""
     parser.add_argument("--out", type=Path, required=True, help="checkpoint folder to write")
     add_training_arguments(parser)
+    parser.add_argument("--rank", choices=sorted(RANKS), default=GENUS, help="what the names of the folders are")
     parser.add_argument("--resume", action="store_true", help="go on after the last finished epoch")
 
 
@@ -61,7 +67,9 @@ def run(args: argparse.Namespace) -> int:
     manifest = prepared.manifest
     training = training_photos(prepared, manifest[manifest.split == "train"], background, others)
     validation = training_photos(prepared, manifest[manifest.split == "validation"])
-    train_network(args, prepared, recipe, training, validation, others, args.out, args.resume)
+    train_network(args, prepared, recipe, training, validation, others, args.out, args.resume, args.rank)
+    if not PartialState().is_main_process:
+        return 0
     draw_views(training, recipe, args.out / STATE_FOLDER, args.seed)
     return print_evaluation(args.out, prepared, "validation")
 
@@ -75,10 +83,11 @@ def train_network(
     others: Sequence[str],
     out: Path,
     resume: bool,
+    rank: str = GENUS,
 ) -> None:
     """Train by ``recipe`` into the checkpoint folder ``out``."""
     backbone = backbone_of(args.backbone, args.start)
-    config = new_config(out.name, backbone, args.start, recipe, prepared, others, args.seed)
+    config = new_config(out.name, backbone, args.start, recipe, prepared, others, args.seed, rank)
     model = new_network(config, args.start, args.seed)
     check_sizes(model, config, recipe)
 

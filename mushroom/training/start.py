@@ -51,6 +51,7 @@ def new_config(
     prepared: Prepared,
     others: Sequence[str],
     seed: int,
+    rank: str = "genus",
 ) -> ModelConfig:
     """The config of the checkpoint that training makes, as far as it is known before."""
     features = feature_count(create_backbone(backbone))
@@ -67,6 +68,7 @@ def new_config(
         head_dropouts=NOTEBOOK_HEAD_DROPOUTS if recipe.notebook_head else (LINEAR_HEAD_DROPOUT,),
         genera=prepared.genera,
         other_genera=tuple(others),
+        rank=rank,
         recipe={**asdict(recipe), "seed": seed},
         provenance=provenance_of(start),
         data_fingerprint=prepared.fingerprint,

@@ -169,9 +169,10 @@ class Trainer:
         accelerator = Accelerator(mixed_precision=self.options.mixed_precision)
         # An order of the numbers in memory that convolutions are faster with.
         self.model.to(accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if done <= stage.begins and self.best_epoch:
-            self._load_best()
         frozen = stage.phases[0].frozen
+        # The state of a frozen phase holds the head alone: its backbone is that of the best network before.
+        if stage.begins and self.best_epoch and (done <= stage.begins or frozen):
+            self._load_best()
         features = None
         if frozen:
             features = cached_features(
@@ -274,7 +275,9 @@ class Trainer:
             seen += len(labels)
             bar.set_postfix(loss=f"{summed / seen:.3f}", accuracy=f"{right / max(named, 1):.3f}", refresh=False)
         rate = max(group["lr"] for group in learning.optimizer.param_groups)
-        return rate, summed / max(seen, 1), right / max(named, 1)
+        counted = torch.tensor([summed, right, named, seen], device=accelerator.device)
+        total_loss, all_right, all_named, all_seen = accelerator.reduce(counted, "sum").tolist()
+        return rate, total_loss / max(all_seen, 1), all_right / max(all_named, 1)
 
     def _train_step(
         self, learning: _Learning, phase: Phase, epoch: int, given: torch.Tensor, labels: torch.Tensor

@@ -77,9 +77,10 @@ def test_training_leaves_pictures_for_the_eye(checkpoint: Path) -> None:
 def test_a_checkpoint_is_the_start_of_the_next(checkpoint: Path, prepared: Path, tmp_path: Path) -> None:
     out = tmp_path / "next"
     command = ["train", str(prepared), "--out", str(out), "--start", str(checkpoint), "--recipe", "linear-probe"]
-    assert train_command.main([*command, "--input-px", "64"]) == 0
+    assert train_command.main([*command, "--input-px", "64", "--rank", "species"]) == 0
     config = json.loads((out / "config.json").read_text(encoding="utf-8"))
     assert config["backbone"] == "mobilenetv3_small_050"
+    assert config["rank"] == "species"
     assert [(each["how"], each["name"]) for each in config["provenance"]["ancestors"]] == [("start", "mine")]
     assert (out / "report.json").exists()
 

@@ -108,6 +108,22 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(
     assert (tmp_path / "model.safetensors").read_bytes() == (finished / "model.safetensors").read_bytes()
 
 
+def test_a_frozen_phase_after_fine_tuning_is_resumed_with_the_tuned_backbone(
+    known_squares: TrainingPhotos, tmp_path: Path
+) -> None:
+    recipe = replace(SMALL, half=True, phases=(replace(TUNE, epochs=1), replace(HEAD, epochs=2)))
+
+    def interrupt(_: GenusNet, epoch: int) -> None:
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    run(recipe, known_squares, known_squares, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        run(recipe, known_squares, known_squares, tmp_path / "parts", after_epoch=interrupt)
+    run(recipe, known_squares, known_squares, tmp_path / "parts", resume=True)
+    assert history_of(tmp_path / "parts") == history_of(tmp_path / "whole")
+
+
 def test_a_run_is_not_overwritten_nor_resumed_as_another(
     finished: Path, squares: TrainingPhotos, known_squares: TrainingPhotos
 ) -> None:
