@@ -84,6 +84,8 @@ class Classifier:
     def __init__(
         self, model: GenusNet, config: ModelConfig, folder: Path, identity: str, device: str, batch: int
     ) -> None:
+        if batch < 1:
+            raise PredictError(f"A batch of {batch} photos answers nothing: use 1 or more.")
         self.device = choose_device(device)
         self.model = model.to(self.device)
         self.config = config

@@ -10,12 +10,15 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from mushroom.errors import DatasetError
+from mushroom.errors import DatasetError, PhotoError
 from mushroom.genera import GENERA
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 MANIFEST_FILE = "manifest.csv"
 BACKGROUND_FILE = "background.csv"
@@ -136,6 +139,17 @@ def load_prepared(folder: Path) -> Prepared:
         left_out=facts["left_out"],
         notes=facts["notes"],
     )
+
+
+def read_prepared_photo(path: Path) -> "Image.Image":
+    """The photo of a prepared folder; DatasetError with its path where it is gone or damaged since."""
+    # The tables alone are read without what it takes to read photos.
+    from mushroom.photos import read_photo_file
+
+    try:
+        return read_photo_file(path)
+    except PhotoError as error:
+        raise DatasetError(f"{path} can't be read any more: {error} Run prepare again.") from error
 
 
 def fingerprint(manifest: pd.DataFrame, background: pd.DataFrame | None, form: int = FORMAT) -> str:

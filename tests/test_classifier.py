@@ -147,3 +147,9 @@ def test_a_device_that_is_not_there_is_a_sentence() -> None:
     for name in {"cuda", "mps"} - {choose_device("auto").type}:
         with pytest.raises(PredictError, match="choose auto or cpu"):
             choose_device(name)
+
+
+@pytest.mark.parametrize("batch", [0, -1])
+def test_a_batch_of_nothing_is_a_sentence(classifier: Classifier, batch: int) -> None:
+    with pytest.raises(PredictError, match="use 1 or more"):
+        Classifier.load(classifier.folder, batch=batch)

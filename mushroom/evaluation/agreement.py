@@ -11,13 +11,12 @@ from tqdm import tqdm
 
 from mushroom.checkpoint import AGREEMENT_FILE, PREDICTIONS_FILE, weights_hash, write_json
 from mushroom.classifier import Classifier
-from mushroom.dataset import Prepared
+from mushroom.dataset import Prepared, read_prepared_photo
 from mushroom.errors import CheckpointError
 from mushroom.evaluation.metrics import accuracy_difference, macro_f1_difference
 from mushroom.evaluation.predictions import KNOWN, Predictions, read_predictions
 from mushroom.evaluation.report import Interval
 from mushroom.explain.similarity import on_grid, overlap, rank_correlation
-from mushroom.photos import read_photo_file
 
 SAMPLE = 96
 SEED = 0
@@ -91,7 +90,7 @@ def measure_agreement(folders: Sequence[Path], prepared: Prepared) -> Agreement:
         classifier = Classifier.load(folder)
         layer = classifier.default_layer.name
         heatmaps[folder] = [
-            on_grid(classifier.explain(read_photo_file(prepared.photo_path(row)), row["genus"]).heatmaps[layer])
+            on_grid(classifier.explain(read_prepared_photo(prepared.photo_path(row)), row["genus"]).heatmaps[layer])
             for row in tqdm(sample, desc=folder.name, unit="photo")
         ]
     pairs = [

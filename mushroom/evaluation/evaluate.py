@@ -23,7 +23,7 @@ from mushroom.checkpoint import (
     write_text,
 )
 from mushroom.classifier import BATCH, Classifier
-from mushroom.dataset import Prepared
+from mushroom.dataset import Prepared, read_prepared_photo
 from mushroom.errors import CheckpointError
 from mushroom.evaluation.model_card import model_card
 from mushroom.evaluation.predictions import KNOWN, Predictions, predictions_csv, read_predictions
@@ -31,7 +31,6 @@ from mushroom.evaluation.report import FaithfulnessTable, Latency, Report, faith
 from mushroom.evaluation.scoring import Calibration, build_report, calibrate
 from mushroom.explain.faithfulness import faithfulness_table
 from mushroom.explain.methods import METHODS
-from mushroom.photos import read_photo_file
 
 FAITHFULNESS_SAMPLE = 32
 FAITHFULNESS_SEED = 0
@@ -122,7 +121,7 @@ def predict_prepared(classifier: Classifier, prepared: Prepared) -> Predictions:
     logits = [
         answer
         for chunk in _chunks(tqdm(paths, desc="predicting", unit="photo"), classifier.batch)
-        for answer in classifier.logits([read_photo_file(path) for path in chunk])
+        for answer in classifier.logits([read_prepared_photo(path) for path in chunk])
     ]
     answers = classifier.read_logits(np.array(logits))
 
@@ -171,7 +170,7 @@ def measure_faithfulness(classifier: Classifier, prepared: Prepared, photo_count
     """
     test = prepared.manifest[prepared.manifest.split == "test"]
     sample = test.sample(min(photo_count, len(test)), random_state=FAITHFULNESS_SEED).sort_values("photo")
-    photos = [read_photo_file(prepared.photo_path(row)) for row in sample.to_dict("records")]
+    photos = [read_prepared_photo(prepared.photo_path(row)) for row in sample.to_dict("records")]
     layers = classifier.choose_layers("stages")
     stages: Any = getattr(classifier.model.backbone, "feature_info", ())
     passes = sum(stage["num_chs"] for stage in stages)

@@ -7,7 +7,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from mushroom.evaluation.metrics import SUPPORTED_PHOTOS
 from mushroom.evaluation.report import Interval, Report, SplitScores
 from mushroom.model import STEM_NORM_RESNET, ModelConfig, Provenance
-from mushroom.texts import none_of_these, these
+from mushroom.texts import RANKS, none_of_these, these
 
 TEMPLATE = Path(__file__).with_suffix(".md")
 
@@ -41,6 +41,7 @@ def model_card(config: ModelConfig, report: Report, parameters: int, address: st
         these=these(count, config.rank),
         none_of_these=none_of_these(count),
         rank=config.rank,
+        names_of_rank=RANKS[config.rank],
         genera=", ".join(config.genera),
         genus_names=config.genera,
         other_genera=config.other_genera,
@@ -96,7 +97,7 @@ def _card_data(config: ModelConfig, report: Report) -> ModelCardData:
 
 def _eval_results(config: ModelConfig, test: SplitScores) -> list[EvalResult]:
     measured = (
-        ("accuracy", "Accuracy of the most probable genus", test.accuracy),
+        ("accuracy", f"Accuracy of the most probable {config.rank}", test.accuracy),
         ("recall", "Mean recall", test.mean_recall),
         ("f1", f"Macro-F1 of {these(len(config.genera), config.rank)}", test.macro_f1),
     )

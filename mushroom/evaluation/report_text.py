@@ -12,7 +12,7 @@ def report_text(report: Report, split: str) -> str:
     scores = report.splits.get(split)
     if scores is None:
         return f"There are no known photos in the split {split}."
-    lines = _answers(scores, split, len(report.genera)) + _scores(report, scores) + _genera(scores)
+    lines = _answers(scores, split, len(report.genera)) + _scores(report, scores) + _genera(scores, report.rank)
     lines += _confusion(report, scores)
     if scores.per_source:
         lines += ["", "  per source: told right, most probable right, photos"]
@@ -55,7 +55,7 @@ def _scores(report: Report, scores: SplitScores) -> list[str]:
     ]
     if scores.macro_f1_supported is not None:
         lines.append(
-            f"  macro-F1            {scores.macro_f1_supported:.4f}   over genera with enough photos: "
+            f"  macro-F1            {scores.macro_f1_supported:.4f}   of those with enough photos: "
             f"{', '.join(scores.supported_genera)}"
         )
     return [
@@ -67,10 +67,10 @@ def _scores(report: Report, scores: SplitScores) -> list[str]:
     ]
 
 
-def _genera(scores: SplitScores) -> list[str]:
+def _genera(scores: SplitScores, rank: str) -> list[str]:
     width = max(14, *(len(row.genus) + 2 for row in scores.per_genus))
     titles = "".join(f"{title:>12}" for title in ("photos", "told right", "turned away", "recall", "precision", "F1"))
-    return ["", f"  {'genus':<{width}}{titles}"] + [
+    return ["", f"  {rank:<{width}}{titles}"] + [
         f"  {row.genus:<{width}}{row.support:>12}{row.told_right:>12.3f}{row.turned_away:>12.3f}{row.recall:>12.3f}"
         f"{row.precision:>12.3f}{row.f1:>12.3f}"
         for row in scores.per_genus

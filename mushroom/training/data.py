@@ -15,11 +15,9 @@ import cv2
 import numpy as np
 import pandas as pd
 import torch
-from PIL import Image
 
-from mushroom.dataset import Prepared
-from mushroom.errors import DatasetError, PhotoError
-from mushroom.photos import Preprocessing, read_photo_file, to_tensor
+from mushroom.dataset import Prepared, read_prepared_photo
+from mushroom.photos import Preprocessing, to_tensor
 from mushroom.training.augmentation import AUGMENTATIONS, resized
 from mushroom.training.recipes import Recipe
 
@@ -203,7 +201,7 @@ class AugmentedViews:
         """The decoded photo, uint8 (height, width, 3), its shorter side at most twice that of a view."""
         if index in self.decoded:
             return self.decoded[index]
-        picture = np.asarray(read_training_photo(self.photos.paths[index]))
+        picture = np.asarray(read_prepared_photo(self.photos.paths[index]))
         height, width = picture.shape[:2]
         scale = 2 * self.train_px / min(height, width)
         if scale < 1:
@@ -214,17 +212,9 @@ class AugmentedViews:
         return picture
 
 
-def read_training_photo(path: Path) -> Image.Image:
-    """The photo of a prepared folder; DatasetError with its path where it is gone or damaged since."""
-    try:
-        return read_photo_file(path)
-    except PhotoError as error:
-        raise DatasetError(f"{path} can't be read any more: {error} Run prepare again.") from error
-
-
 def plain_image(path: Path, preprocessing: Preprocessing) -> torch.Tensor:
     """A photo exactly as the finished network sees it, float32 (3, input_px, input_px), normalised."""
-    return to_tensor(read_training_photo(path), preprocessing)
+    return to_tensor(read_prepared_photo(path), preprocessing)
 
 
 def batches_ahead(

@@ -1,6 +1,7 @@
 """How far networks agree, how long a photo takes, and what the pages make of both."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from painted import PAINTED, paint_photos
 from mushroom.app import records
 from mushroom.checkpoint import AGREEMENT_FILE, save_checkpoint
 from mushroom.dataset import Prepared, load_prepared
-from mushroom.errors import CheckpointError
+from mushroom.errors import CheckpointError, DatasetError
 from mushroom.evaluation.agreement import agreement_again, measure_agreement, read_agreement, write_agreement
 from mushroom.evaluation.evaluate import LATENCY_REPEATS, evaluate
 from mushroom.evaluation.report import read_report
@@ -111,3 +112,19 @@ def test_latency_is_kept_while_the_weights_are_the_same_and_evaluating_again_cha
     before = (models / "same" / "report.json").read_bytes()
     evaluate(models / "same", prepared)
     assert (models / "same" / "report.json").read_bytes() == before
+
+
+def test_a_photo_that_is_gone_since_prepare_is_named(models: Path, prepared: Prepared, tmp_path: Path) -> None:
+    moved = replace(prepared, root=tmp_path)
+    shutil.copytree(models / "one", tmp_path / "one")
+    with pytest.raises(DatasetError, match=rf"{tmp_path}.*Run prepare again"):
+        evaluate(tmp_path / "one", moved)
+    with pytest.raises(DatasetError, match="Run prepare again"):
+        measure_agreement([models / "one", models / "other"], moved)
+
+
+def test_photos_of_genera_that_the_checkpoint_does_not_answer_are_refused(prepared: Prepared, tmp_path: Path) -> None:
+    config = replace(CONFIG, genera=("Amanita", "Tricholoma"))
+    save_checkpoint(tmp_path, build_model(config), config)
+    with pytest.raises(CheckpointError, match="does not answer: Boletus"):
+        evaluate(tmp_path, prepared)

@@ -37,6 +37,8 @@ def test_the_card_leads_with_what_a_visitor_is_told_and_with_the_checkpoints_nam
     assert "| turned away as none of these 3 | 0.100 |" in text
     assert "1 sources that the network learned nothing from" in text.replace("\n", " ")
     assert "nine" not in text
+    assert "genus" not in text
+    assert "genera" not in text
     assert "| other fungi | 1.000 | 1.000 of 1 |" in text
     assert 'Classifier.load("hf://someone/mine")' in text
     assert text.index("told right") < text.index("accuracy of the most probable")
