@@ -25,7 +25,7 @@ h1 em, h2 em, h3 em { font-style: italic; }
 [data-testid="stCaptionContainer"] p, [data-testid="stCaptionContainer"] li { color: inherit; opacity: 1; }
 [data-testid="stPlotlyChart"] svg text { fill: light-dark(#262320, #ece8df) !important; fill-opacity: 1 !important; }
 /* White on the dark theme's light green is 2.1:1. */
-[data-testid="stMultiSelect"] [data-baseweb="tag"], [data-testid="stMultiSelectTag"] {
+[data-testid="stMultiSelect"] [data-tag] {
   background: light-dark(#2f6b4f, #2b4437) !important; color: #fff !important; }
 .st-key-phone-menu { display: none; }
 @media (max-width: 640px) {

@@ -168,8 +168,8 @@ def _limits() -> None:
     st.markdown(
         "- The photos were gathered from public repositories, mostly of students' projects. They are not shipped with "
         "this program; what the network learned from them is.\n"
-        "- They come from few sources, and training and test photos share them. A photo from a stranger's phone is "
-        "harder than the report's numbers say.\n"
+        "- They come from some sources only. The report says whether the test photos are from others than those that "
+        "the network learned from; where they are not, a stranger's photo is harder than its numbers say.\n"
         "- Some genera have hundreds of photos, others a handful. The report says how many, genus by genus.\n"
         "- Near-duplicates are kept in the same split, so that no test photo is nearly a training photo.\n"
         "- Your photos stay in this session's memory. They are not stored, logged or used for training."

@@ -88,16 +88,17 @@ def _models(classifier: "Classifier", looking_at: Subject, prediction: "Predicti
     genus = _genus(prediction)
     cells = []
     classifiers = []
+    titles = models.human_names(list(at_hand))
     for name, folder in at_hand.items():
         each = models.load_classifier(folder)
         said = predictions.predict(each, looking_at)
         if genus not in said.probabilities:
-            st.caption(f"{name} does not know {genus}.")
+            st.caption(f"{titles[name]} does not know {genus}.")
             continue
         explanation = predictions.explain(each, looking_at, genus, None, METHOD)
         says = none_of_these(len(said.probabilities)) if said.unknown else said.genus
         note = f"says {says}; {percent(said.probabilities[genus])} for {genus}"
-        cells.append(Cell(name, note, explanation.heatmaps[each.default_layer.name]))
+        cells.append(Cell(titles[name], note, explanation.heatmaps[each.default_layer.name]))
         classifiers.append(each)
     st.caption(
         f"What speaks for *{genus}*, in each network's own deepest layer, with Grad-CAM. Each map is scaled to its own "
@@ -139,7 +140,8 @@ def _tell_measured(classifiers: Sequence["Classifier"]) -> None:
         ]
         for one in names
     ]
-    tables.table(names, names, cells, label="Agreement of the networks on the test photos", key="measured_agreement")
+    titles = list(models.human_names(names).values())
+    tables.table(titles, titles, cells, label="Agreement of the networks on the test photos", key="measured_agreement")
 
 
 def _genus(prediction: "Prediction") -> str:

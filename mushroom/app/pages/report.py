@@ -259,7 +259,9 @@ def _how_sure(answers: Sequence[Answer]) -> None:
 
 def _side_by_side(split: str) -> None:
     layout.section(SECTIONS["models"], anchor="models")
-    rows = [row for name, folder in models.checkpoints().items() if (row := _row(name, folder, split))]
+    at_hand = models.checkpoints()
+    titles = models.human_names(list(at_hand))
+    rows = [row for name, folder in at_hand.items() if (row := _row(titles[name], folder, split))]
     if rows:
         st.table(rows, hide_index=True, alt="The scores of all models at hand")
         st.caption(f"{SPLIT_TITLES[split]} photos. Models that were tested on other photos can't be compared directly.")
