@@ -129,7 +129,9 @@ def test_a_view_depends_on_seed_round_and_photo_alone_and_a_photo_is_decoded_onc
     assert (first.shape, first.dtype) == ((3, 32, 32), torch.uint8)
     views.view(5, 0)
     assert torch.equal(first, AugmentedViews(squares, recipe, seed=1).view(3, 0))
-    monkeypatch.setattr("mushroom.training.data.read_photo_file", lambda path: pytest.fail(f"{path} was read again"))
+    monkeypatch.setattr(
+        "mushroom.training.data.read_prepared_photo", lambda path: pytest.fail(f"{path} was read again")
+    )
     assert torch.equal(first, views.view(3, 0))
     assert not torch.equal(first, views.view(3, 1))
     assert not torch.equal(first, views.view(5, 0))
