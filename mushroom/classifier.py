@@ -4,7 +4,7 @@ One ``Classifier`` serves many threads at once. Its network is in eval mode with
 is loaded, and nothing here changes that.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -94,6 +94,8 @@ class Classifier:
         """Hash of weights and config: two classifiers of one identity give the same answers."""
         self.batch = batch
         self.preprocessing = Preprocessing(config.input_px, config.mean, config.std)
+        self.forward_images: Callable[[torch.Tensor], np.ndarray] | None = None
+        """What answers batches in the place of torch; see ``engine.py``."""
 
     @classmethod
     def load(cls, checkpoint: str | Path | None = None, *, device: str = "cpu", batch: int = BATCH) -> "Classifier":
@@ -174,7 +176,7 @@ class Classifier:
 
     def image_logits(self, images: torch.Tensor) -> np.ndarray:
         """Raw logits, float32 (n, genera + other genera), of a batch of images as ``to_images`` gives them."""
-        return self._forward(self.model, images)
+        return self.forward_images(images) if self.forward_images else self._forward(self.model, images)
 
     def read_logits(self, logits: np.ndarray) -> list[Prediction]:
         """What logits (n, genera + other genera) say with this checkpoint's temperature and unknown threshold."""

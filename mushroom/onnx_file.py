@@ -58,6 +58,16 @@ def onnx_bytes(classifier: Classifier, precision: str = "float32") -> bytes:
     return bytes(model.SerializeToString())
 
 
+def network_bytes(classifier: Classifier) -> bytes:
+    """The network alone as an ONNX file: ``images`` (n, 3, px, px) as ``Classifier.to_images`` gives them, to
+    ``all_logits`` (n, genera + other genera). Raises ExportError as ``onnx_bytes`` does.
+    """
+    try:
+        return bytes(_network(classifier).SerializeToString())
+    except ImportError as error:
+        raise ExportError(MISSING) from error
+
+
 def difference(file: bytes, classifier: Classifier, photos: Sequence[Image.Image]) -> Difference:
     """Run an exported file with ONNX Runtime on RGB photos, and compare its answers with the checkpoint's."""
     try:

@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tqdm import tqdm
 from mushroom import table
 from mushroom.checkpoint import HUB_PREFIX
 from mushroom.classifier import BATCH, DEVICES, Classifier
+from mushroom.engine import WORTH_EXPORTING, speed_up
 from mushroom.errors import DONE, SOME_PHOTOS_FAILED, PhotoError, PredictError, run_command
 from mushroom.ray_streaming import answered_lines
 from mushroom.streaming import ListedFile, answer_line, answer_together, answers, listed_files, photo_files
@@ -133,7 +135,11 @@ def lines_of(classifier: Classifier, args: argparse.Namespace, files: Iterable[s
             # The commit that was fetched here, whatever is sent there while the archive is worked through.
             checkpoint = f"{checkpoint.partition('@')[0]}@{classifier.folder.name}"
         return answered_lines(checkpoint, files, args.device, args.batch)
-    return (answer_line(file, answer, classifier) for file, answer in answers(classifier, files))
+    files = iter(files)
+    first = list(islice(files, WORTH_EXPORTING))
+    if reason := speed_up(classifier, many=len(first) == WORTH_EXPORTING):
+        print(reason, file=sys.stderr)
+    return (answer_line(file, answer, classifier) for file, answer in answers(classifier, chain(first, files)))
 
 
 def require_possible(args: argparse.Namespace) -> None:

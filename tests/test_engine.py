@@ -1,0 +1,88 @@
+"""ONNX Runtime in the place of torch: the same answers, kept in a cache, and torch where it can't be had."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from painted import paint_photos
+
+from mushroom import engine
+from mushroom.__main__ import main as mushroom_command
+from mushroom.checkpoint import save_checkpoint
+from mushroom.classifier import Classifier
+from mushroom.model import ModelConfig, build_model
+from mushroom.streaming import answers, photo_files
+
+pytest.importorskip("onnxruntime", reason="needs the extra export")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("checkpoint") / "small"
+    config = ModelConfig(name="small", backbone="mobilenetv3_small_050", input_px=64)
+    save_checkpoint(folder, build_model(config), config)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("photos") / "painted"
+    paint_photos(folder, (200, 40, 40), 5)
+    return str(folder)
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path / "mushroom"
+
+
+def test_the_answers_are_those_of_torch(checkpoint: Path, photos: str, cache: Path) -> None:
+    plain, fast = Classifier.load(checkpoint, batch=2), Classifier.load(checkpoint, batch=2)
+    assert engine.speed_up(fast, many=True) is None
+    assert fast.forward_images is not None
+    files = list(photo_files(photos))
+    for (_, one), (_, other) in zip(answers(plain, files), answers(fast, files), strict=True):
+        assert not isinstance(one, str)
+        assert not isinstance(other, str)
+        assert one.genus == other.genus
+        np.testing.assert_allclose(one.logits, other.logits, atol=engine.TOLERANCE)
+    assert len(list(cache.iterdir())) == 1
+
+
+def test_few_photos_are_not_worth_an_export_but_what_is_kept_is_used(checkpoint: Path, cache: Path) -> None:
+    few = Classifier.load(checkpoint)
+    assert engine.speed_up(few, many=False) is None
+    assert few.forward_images is None
+    assert not cache.exists()
+    engine.speed_up(Classifier.load(checkpoint), many=True)
+    engine.speed_up(few, many=False)
+    assert few.forward_images is not None
+
+
+def test_without_it_or_with_a_damaged_file_torch_answers_and_says_so(
+    checkpoint: Path,
+    photos: str,
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    classifier = Classifier.load(checkpoint)
+    engine.speed_up(classifier, many=True)
+    [file] = cache.iterdir()
+    file.write_bytes(b"damaged")
+    assert mushroom_command(["predict", photos, "--checkpoint", str(checkpoint), "--device", "cpu"]) == 0
+    assert "Answering with torch" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    assert mushroom_command(["predict", photos, "--checkpoint", str(checkpoint), "--device", "cpu"]) == 0
+    assert "pip install" in capsys.readouterr().err
+
+
+def test_other_answers_are_not_taken(checkpoint: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "TOLERANCE", -1.0)
+    classifier = Classifier.load(checkpoint)
+    assert "differ from torch's" in str(engine.speed_up(classifier, many=True))
+    assert classifier.forward_images is None
