@@ -312,10 +312,11 @@ def _provenance(values: Mapping[str, Any]) -> "Provenance":
             Ancestor(str(one["how"]), str(one["name"]), str(one["weights_sha256"]))
             for one in values.get("ancestors", ())
         )
+        sources = tuple(str(source) for source in values.get("sources", ()))
         notes = tuple(str(note) for note in values.get("notes", ()))
     except (TypeError, KeyError) as error:
         raise CheckpointError(f"{CONFIG_FILE}: the provenance can't be read: {error}.") from error
-    return Provenance(str(values.get("command", "")), str(values.get("start", "")), ancestors, notes)
+    return Provenance(str(values.get("command", "")), str(values.get("start", "")), ancestors, sources, notes)
 
 
 def _refuse_constant(name: str) -> float:

@@ -59,13 +59,15 @@ class Ancestor:
 class Provenance:
     """Where a network's knowledge comes from, as data.
 
-    ``start`` is ``random``, ``pretrained`` (timm's weights or a file's) or ``checkpoint`` (the ancestors'). ``notes``
-    are sentences for the model card on what the other fields can't say.
+    ``start`` is ``random``, ``pretrained`` (timm's weights or a file's) or ``checkpoint`` (the ancestors'). ``sources``
+    say whose photos it learned from, its ancestors' included where these tell: they can be in no later validation or
+    test. ``notes`` are sentences for the model card on what the other fields can't say.
     """
 
     command: str = ""
     start: str = ""
     ancestors: tuple[Ancestor, ...] = ()
+    sources: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 

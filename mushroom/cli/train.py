@@ -87,7 +87,8 @@ def train_network(
 ) -> None:
     """Train by ``recipe`` into the checkpoint folder ``out``."""
     backbone = backbone_of(args.backbone, args.start)
-    config = new_config(out.name, backbone, args.start, recipe, prepared, others, args.seed, rank)
+    sources = training.sources.tolist()
+    config = new_config(out.name, backbone, args.start, recipe, prepared, others, args.seed, rank, sources)
     model = new_network(config, args.start, args.seed)
     check_sizes(model, config, recipe)
 

@@ -30,12 +30,13 @@ def average_checkpoints(folders: Sequence[Path], out: Path) -> ModelConfig:
     ancestors = tuple(
         Ancestor("mean", config.name, weights_hash(folder)) for folder, (_, config) in zip(folders, loaded, strict=True)
     )
+    sources = {source for _, config in loaded for source in config.provenance.sources}
     config = replace(
         first,
         name=out.name,
         temperature=1.0,
         unknown_threshold=None,
-        provenance=Provenance(command_line(), "checkpoint", ancestors),
+        provenance=Provenance(command_line(), "checkpoint", ancestors, tuple(sorted(sources))),
         versions=library_versions(),
         git_commit=git_commit(),
     )

@@ -52,6 +52,7 @@ def new_config(
     others: Sequence[str],
     seed: int,
     rank: str = "genus",
+    sources: Sequence[str] = (),
 ) -> ModelConfig:
     """The config of the checkpoint that training makes, as far as it is known before."""
     features = feature_count(create_backbone(backbone))
@@ -70,23 +71,26 @@ def new_config(
         other_genera=tuple(others),
         rank=rank,
         recipe={**asdict(recipe), "seed": seed},
-        provenance=provenance_of(start),
+        provenance=provenance_of(start, sources),
         data_fingerprint=prepared.fingerprint,
         versions=library_versions(),
         git_commit=git_commit(),
     )
 
 
-def provenance_of(start: str) -> Provenance:
-    """Where the knowledge comes from of what begins as ``start``."""
+def provenance_of(start: str, sources: Sequence[str] = ()) -> Provenance:
+    """Where the knowledge comes from of what begins as ``start`` and learns from photos of ``sources``."""
     path = Path(start)
+    own = {source for source in sources if source}
     if start == RANDOM:
-        return Provenance(command_line(), "random")
+        return Provenance(command_line(), "random", sources=tuple(sorted(own)))
     if start == PRETRAINED or not path.is_dir():
         notes = () if start == PRETRAINED else (f"The backbone's pretrained tensors were read from `{path.name}`.",)
-        return Provenance(command_line(), "pretrained", notes=notes)
-    ancestor = Ancestor("start", read_config(path).name, weights_hash(path))
-    return Provenance(command_line(), "checkpoint", (ancestor,))
+        return Provenance(command_line(), "pretrained", sources=tuple(sorted(own)), notes=notes)
+    before = read_config(path)
+    ancestor = Ancestor("start", before.name, weights_hash(path))
+    together = tuple(sorted(own | set(before.provenance.sources)))
+    return Provenance(command_line(), "checkpoint", (ancestor,), together)
 
 
 def new_network(config: ModelConfig, start: str, seed: int) -> GenusNet:

@@ -57,7 +57,7 @@ def checkpoint(small_set: Path, prepared: Path) -> Path:
     return out
 
 
-def test_prepare_writes_a_manifest_and_a_figure(prepared: Path) -> None:
+def test_prepare_writes_a_manifest(prepared: Path) -> None:
     with (prepared / "manifest.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {row["genus"] for row in rows} == set(FEW)

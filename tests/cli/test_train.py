@@ -51,6 +51,7 @@ def test_names_of_folders_go_into_the_checkpoint_its_report_and_its_card(checkpo
     assert set(config["other_genera"]) <= {"Blue", "other"}
     assert config["provenance"]["start"] == "random"
     assert config["provenance"]["command"].startswith("python train.py")
+    assert config["provenance"]["sources"] == ["a", "b"]
     assert config["recipe"]["name"] == "default"
     for file in ("report.json", "README.md", "predictions.csv"):
         text = (checkpoint / file).read_text(encoding="utf-8")
@@ -81,6 +82,7 @@ def test_a_checkpoint_is_the_start_of_the_next(checkpoint: Path, prepared: Path,
     config = json.loads((out / "config.json").read_text(encoding="utf-8"))
     assert config["backbone"] == "mobilenetv3_small_050"
     assert config["rank"] == "species"
+    assert config["provenance"]["sources"] == ["a", "b"]
     assert [(each["how"], each["name"]) for each in config["provenance"]["ancestors"]] == [("start", "mine")]
     assert (out / "report.json").exists()
 

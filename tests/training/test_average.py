@@ -9,7 +9,7 @@ import torch
 
 import train as train_command
 from mushroom.checkpoint import load_checkpoint, save_checkpoint, weights_hash
-from mushroom.model import ModelConfig, build_model
+from mushroom.model import ModelConfig, Provenance, build_model
 
 CONFIG = ModelConfig(
     name="small", backbone="mobilenetv3_small_050", input_px=64, genera=("red", "brown"), other_genera=("blue",)
@@ -18,7 +18,11 @@ CONFIG = ModelConfig(
 
 def checkpoint(folder: Path, seed: int, config: ModelConfig = CONFIG) -> Path:
     torch.manual_seed(seed)
-    save_checkpoint(folder, build_model(config), replace(config, name=folder.name, temperature=2.0))
+    save_checkpoint(
+        folder,
+        build_model(config),
+        replace(config, name=folder.name, temperature=2.0, provenance=Provenance(sources=(folder.name, "both"))),
+    )
     return folder
 
 
@@ -34,6 +38,7 @@ def test_every_tensor_is_the_mean_of_its_checkpoints_and_one_named_twice_counts_
     assert (config.name, config.temperature, config.unknown_threshold) == ("mean", 1.0, None)
     provenance = json.loads((out / "config.json").read_text())["provenance"]
     assert provenance["start"] == "checkpoint"
+    assert provenance["sources"] == ["both", "one", "other"]
     assert [(each["how"], each["weights_sha256"]) for each in provenance["ancestors"]] == [
         ("mean", weights_hash(folder)) for folder in (one, other, other)
     ]
