@@ -29,6 +29,11 @@ def begin_page(page: str, titles: Mapping[str, str]) -> DeltaGenerator:
     return st.container()
 
 
+def arrived() -> bool:
+    """Whether this run is the first one on its page: the visitor came from another, or opened the app."""
+    return st.session_state.get("page_before") != st.session_state.get("page_now")
+
+
 def header(title: str, lead: str | None = None) -> None:
     """A page's headline, and under it one sentence on what the page is for."""
     st.title(title, anchor=False)

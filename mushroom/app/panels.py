@@ -8,7 +8,17 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from mushroom.app import components, corrections, evidence, field_guide, neighbours, predictions, steadiness, url_state
+from mushroom.app import (
+    components,
+    corrections,
+    evidence,
+    field_guide,
+    layout,
+    neighbours,
+    predictions,
+    steadiness,
+    url_state,
+)
 from mushroom.app.components import Rectangle
 from mushroom.app.subject import Subject
 from mushroom.app.viewer import chosen_layer
@@ -49,17 +59,13 @@ def show(subject: Subject, view: Image.Image, explanation: "Explanation", classi
         "wrong": "That is wrong",
     }
     opened = str(url_state.choice("panel", list(titles), "why-not", what="panel", title=titles.__getitem__))
-    if st.session_state.get("panel_tabs") not in titles.values() or _arrived():
+    if st.session_state.get("panel_tabs") not in titles.values() or layout.arrived():
         st.session_state["panel_tabs"] = titles[opened]
     tabs = st.tabs(list(titles.values()), key="panel_tabs", on_change=_panel_opened, args=(titles,))
     for tab, name in zip(tabs, titles, strict=True):
         if tab.open:
             with tab:
                 draw[name]()
-
-
-def _arrived() -> bool:
-    return st.session_state.get("page_before") != st.session_state.get("page_now")
 
 
 def _panel_opened(titles: Mapping[str, str]) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from mushroom.app.layout import note
+from mushroom.app.layout import arrived, note
 
 
 def keep_only(keys: Iterable[str]) -> None:
@@ -33,7 +33,7 @@ def choice(
     state = st.session_state
     state[f"default:{key}"] = default
     in_url = st.query_params.get(key)
-    before = state.get(f"url:{key}") if state.get("page_before") == state.get("page_now") else None
+    before = None if arrived() else state.get(f"url:{key}")
     # The URL was opened, or changed by the browser's back and forward.
     from_url = in_url is not None and in_url != before
     if from_url:
@@ -73,8 +73,7 @@ def widget(key: str, value: Any, of: str = "") -> dict[str, Any]:
     name = f"widget:{key}:{of}" if of else f"widget:{key}"
     # Setting it only where it differs leaves a slider alone that is being dragged. A page that is new has a widget of
     # its own, which would begin with its first option whatever the one before it showed.
-    arrived = st.session_state.get("page_before") != st.session_state.get("page_now")
-    if arrived or st.session_state.get(name) != value:
+    if arrived() or st.session_state.get(name) != value:
         st.session_state[name] = value
     return {"key": name, "on_change": _picked, "args": (key, name)}
 

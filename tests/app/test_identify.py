@@ -198,6 +198,14 @@ def test_a_refusal_does_not_outlive_the_next_photo() -> None:
     assert "broken.png" not in texts(app)
 
 
+def test_a_refusal_does_not_outlive_its_page() -> None:
+    app = give(open_page("identify"), ("broken.png", b"no photo"))
+    assert "broken.png" in texts(app)
+    app.session_state["page_now"] = "about"
+    app.run()
+    assert "broken.png" not in texts(app)
+
+
 def test_sixty_files_get_one_sentence_about_those_beyond_the_limit() -> None:
     app = give(open_page("identify"), *((f"{number}.png", noise(number)) for number in range(60)))
     assert not app.exception

@@ -122,7 +122,7 @@ def test_a_refusal_goes_with_the_next_photo_and_with_the_page(page: Page, addres
 def test_a_file_over_the_limit_is_told_in_words(page: Page, address: str) -> None:
     page.goto(address)
     drop(page, "huge.jpg", data=bytes(25 * 1024**2 + 1))
-    expect(page.get_by_text(re.compile("25 ?MB or smaller", re.IGNORECASE))).to_be_visible()
+    expect(page.get_by_text(re.compile(r"25(\.0)? ?MB or smaller", re.IGNORECASE))).to_be_visible()
 
 
 def test_a_photo_that_is_gone_is_told_in_a_sentence(page: Page, address: str) -> None:

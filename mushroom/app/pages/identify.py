@@ -81,6 +81,8 @@ log = logging.getLogger(__name__)
 def render() -> None:
     """The page."""
     st.html(STYLE)
+    if layout.arrived():
+        uploads.forget_refusals()
     uploads.take_in()
     subject = current_subject()
     several = list(uploaded().values())
