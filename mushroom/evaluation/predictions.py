@@ -102,24 +102,33 @@ def predictions_csv(predictions: Predictions) -> str:
 def read_predictions(path: Path) -> Predictions:
     """``predictions.csv`` of a checkpoint folder. Raises CheckpointError where it is not such a table."""
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+        # By position, not by name: a genus may be called as a column is.
+        table = pd.read_csv(path, header=None, dtype=str, keep_default_na=False, encoding="utf-8")
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path.name} can't be read: evaluate the checkpoint again.") from error
-    if tuple(table.columns[: len(PREDICTION_COLUMNS)]) != PREDICTION_COLUMNS:
+    header = table.iloc[0].tolist()
+    columns = {name: _text(table[place][1:]) for place, name in enumerate(PREDICTION_COLUMNS) if place < len(header)}
+    if tuple(header[: len(PREDICTION_COLUMNS)]) != PREDICTION_COLUMNS:
         raise CheckpointError(f"{path.name} does not begin with the columns {', '.join(PREDICTION_COLUMNS)}.")
-    genera = tuple(name for name in table.columns[len(PREDICTION_COLUMNS) :] if name not in OPTIONAL_COLUMNS)
+    place = len(PREDICTION_COLUMNS)
+    for name in OPTIONAL_COLUMNS:
+        if header[place : place + 1] == [name]:
+            columns[name] = _text(table[place][1:])
+            place += 1
+    genera = tuple(header[place:])
     try:
-        logits = table[list(genera)].to_numpy(np.float64).astype(np.float32)
-        scores = table["unknown_score"].to_numpy(np.float64) if "unknown_score" in table else energy(logits)
+        logits = table.iloc[1:, place:].to_numpy(np.float64).astype(np.float32)
+        scores = columns["unknown_score"].astype(np.float64) if "unknown_score" in columns else energy(logits)
     except ValueError as error:
         raise CheckpointError(f"{path.name} holds a logit that is no number: evaluate the checkpoint again.") from error
-    known = table.kind == KNOWN
-    if not np.isfinite(logits).all() or not np.isfinite(scores).all() or not table.genus[known].isin(genera).all():
+    known = columns["kind"] == KNOWN
+    finite = np.isfinite(logits).all() and np.isfinite(scores).all()
+    if not finite or not np.isin(columns["genus"][known], genera).all():
         raise CheckpointError(f"{path.name} holds rows that can't be read: evaluate the checkpoint again.")
-    blank = np.full(len(table), "")
-    optional = {name: _text(table[name]) if name in table else blank for name in ("species", "other_genus")}
-    required = {name: _text(table[name]) for name in PREDICTION_COLUMNS}
-    return Predictions(logits=logits, genera=genera, unknown_score=scores, **required, **optional)
+    blank = np.full(len(logits), "")
+    optional = {name: columns.pop(name, blank) for name in ("species", "other_genus")}
+    columns.pop("unknown_score", None)
+    return Predictions(logits=logits, genera=genera, unknown_score=scores, **columns, **optional)
 
 
 def _text(column: pd.Series) -> np.ndarray:

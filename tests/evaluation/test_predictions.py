@@ -44,6 +44,19 @@ def test_scores_and_names_of_other_genera_are_kept_where_the_network_gives_them(
     assert again.genus.tolist() == ["松茸", "NA"]
 
 
+@pytest.mark.parametrize("genera", [("photo", "source"), ("kind", "genus", "kind.1"), ("0", "1")])
+def test_genera_may_be_called_as_columns_are(tmp_path: Path, genera: tuple[str, ...]) -> None:
+    path = tmp_path / "predictions.csv"
+    written = photos([0, 1], labels=[0, 1], genera=genera)
+    path.write_text(predictions_csv(written))
+    read = read_predictions(path)
+    assert (read.genera, read.genus.tolist(), read.logits.tolist()) == (
+        genera,
+        list(genera[:2]),
+        written.logits.tolist(),
+    )
+
+
 @pytest.mark.parametrize(
     "text",
     [
