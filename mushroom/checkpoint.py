@@ -155,6 +155,8 @@ def write_safetensors(
 
     partial = path.with_suffix(".partial")
     save_file(dict(tensors), partial, dict(metadata) if metadata else None)
+    # safetensors makes the file readable for its owner alone; a checkpoint is for whoever may read the folder.
+    os.chmod(partial, 0o644)
     os.replace(partial, path)
 
 

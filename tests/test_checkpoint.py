@@ -134,6 +134,10 @@ def test_a_damaged_checkpoint_is_refused_with_the_file_and_the_reason(checkpoint
         load_checkpoint(checkpoint)
 
 
+def test_a_checkpoint_can_be_read_by_whoever_may_read_its_folder(checkpoint: Path) -> None:
+    assert {path.stat().st_mode & 0o777 for path in checkpoint.iterdir() if path.is_file()} == {0o644}
+
+
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no checkpoint folder"):
         load_checkpoint(tmp_path / "nowhere")
