@@ -47,7 +47,10 @@ def show(on_open: Callable[[], None] = lambda: None) -> dict[str, DeltaGenerator
     places = {}
     if drawings := subject.drawings():
         layout.section("No photo at hand?")
-        st.caption("Drawings that this project made, and what the network makes of them. Press one to see why.")
+        st.caption(
+            "Drawings that this project made, and what the network makes of them: ✓ right, ✗ wrong, ○ none. "
+            "Press one to see why."
+        )
         with st.container(horizontal=True, gap="small", key="drawings"):
             for name, path in drawings.items():
                 title = name.replace("_", " ")
@@ -76,9 +79,9 @@ def tell_answers(places: Mapping[str, DeltaGenerator], classifier: "Classifier")
 def told(name: str, prediction: "Prediction") -> str:
     """What the network makes of a drawing, beside what it shows."""
     if prediction.unknown:
-        return f"Network: {none_of_these(len(prediction.probabilities))}"
-    mark = " ✓" if prediction.genus == DRAWN.get(name) else " ✗"
-    return f"Network: {prediction.genus}, {percent(prediction.confidence)}{mark}"
+        return f"○ {none_of_these(len(prediction.probabilities))}"
+    mark = "✓" if prediction.genus == DRAWN.get(name) else "✗"
+    return f"{mark} {prediction.genus}, {percent(prediction.confidence)}"
 
 
 def _drawing_opener(on_open: Callable[[], None]) -> Callable[[str], None]:

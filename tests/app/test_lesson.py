@@ -200,4 +200,42 @@ def test_what_the_network_makes_of_each_drawing_is_said_plainly() -> None:
     assert set(gallery.DRAWN) == set(subject.drawings())
     app = open_page("identify")
     assert not app.exception
-    assert texts(app).count("Network: ") == 6
+    said = [caption.value for caption in app.caption if caption.value[:2] in ("✓ ", "✗ ", "○ ")]
+    assert len(said) == 6
+
+
+# --- Any names, any network ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A convolutional network and a transformer, untrained, that know three names of their own."""
+    from mushroom.checkpoint import save_checkpoint
+    from mushroom.model import ModelConfig, build_model
+
+    names = ("Tricholoma", "Rote Täublinge", "茸の属")
+    for backbone, side in (("test_efficientnet", 64), ("test_vit", 160)):
+        config = ModelConfig(name=backbone, backbone=backbone, input_px=side, genera=names, rank="species")
+        save_checkpoint(tmp_path / backbone, build_model(config), config)
+    monkeypatch.setenv("MUSHROOM_CHECKPOINTS", str(tmp_path))
+
+
+@pytest.mark.usefixtures("own_networks")
+@pytest.mark.parametrize("kind", ["models", "layers", "genera"])
+def test_a_transformer_stands_beside_a_convolutional_network_for_names_of_ones_own(kind: str) -> None:
+    app = open_page("compare", drawing="Fly_agaric", compare=kind, model="test_vit")
+    assert not app.exception
+    assert not app.error
+    pictures = texts(app).count('alt="Heatmap: ')
+    assert pictures >= (2 if kind == "models" else 3)
+    assert "Amanita" not in texts(app)
+
+
+@pytest.mark.usefixtures("own_networks")
+def test_about_tells_of_unknown_names_only_where_to_read_of_them() -> None:
+    app = open_page("about")
+    assert not app.exception
+    shown = texts(app)
+    assert "These 3 species" in shown
+    assert shown.count("Nothing about this species is told here") == 3
+    assert "rank=SPECIES" in shown
