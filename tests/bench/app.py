@@ -41,6 +41,8 @@ BUDGETS = {
     "another layer, seen": None,
     "another genus, server": None,
     "another genus, seen": None,
+    "over 1.6 Mbit/s, cold cache: the answer in words": 8.0,
+    "over 1.6 Mbit/s, cold cache: bars and picture": 15.0,
 }
 
 
@@ -133,6 +135,41 @@ def memory_mb(pid: int) -> float:
     return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))) / 1024
 
 
+def throttled(browser: Browser, address: str) -> tuple[float, float]:
+    """Seconds over a slow line with a cold cache until a drawing's answer is read, and until bars and picture are seen.
+
+    1.6 Mbit/s and 150 ms, as Lighthouse's "slow 4G".
+    """
+    context = browser.new_context(viewport={"width": 390, "height": 844})
+    page = context.new_page()
+    line = context.new_cdp_session(page)
+    line.send("Network.enable")
+    bytes_a_second = 1.6e6 / 8
+    line.send(
+        "Network.emulateNetworkConditions",
+        {
+            "offline": False,
+            "latency": 150,
+            "downloadThroughput": bytes_a_second,
+            "uploadThroughput": bytes_a_second / 2,
+        },
+    )
+    began = time.perf_counter()
+    page.goto(f"{address}/?drawing=Fly_agaric", timeout=WAIT_MS, wait_until="commit")
+    page.locator(".answer").wait_for(timeout=WAIT_MS)
+    read = time.perf_counter() - began
+    page.locator(".bars button").first.wait_for(timeout=WAIT_MS)
+    page.wait_for_function(
+        """() => { const img = document.querySelector('.st-key-picture img')
+                   return img && img.complete && img.naturalWidth }""",
+        timeout=WAIT_MS,
+        polling=20,
+    )
+    seen = time.perf_counter() - began
+    context.close()
+    return read, seen
+
+
 def measure(browser: Browser, log: Path) -> tuple[dict[str, float], float, float]:
     """Seconds by what was measured, and the server's memory in MB with one and with all sessions."""
     began = time.perf_counter()
@@ -171,9 +208,10 @@ def measure(browser: Browser, log: Path) -> tuple[dict[str, float], float, float
             drop(each, 100 + seed)
             pages.append(each)
         every = memory_mb(server.pid)
+        slow = throttled(browser, address)
     finally:
         stop_app(server)
-    measured = (first_page, *medians(drops), *medians(layers), *medians(genera))
+    measured = (first_page, *medians(drops), *medians(layers), *medians(genera), *slow)
     return dict(zip(BUDGETS, measured, strict=True)), one, every
 
 
