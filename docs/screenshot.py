@@ -12,7 +12,7 @@ from app_server import start_app, stop_app  # noqa: E402
 from PIL import Image  # noqa: E402
 from playwright.sync_api import sync_playwright  # noqa: E402
 
-ADDRESS = "/?drawing=Fly+agaric"
+ADDRESS = "/?drawing=Fly_agaric"
 SIZE = {"width": 1280, "height": 860}
 COLOURS = 128
 
@@ -26,9 +26,9 @@ def main() -> int:
             page = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"]).new_page(viewport=SIZE)
             page.set_default_timeout(120_000)
             page.goto(address + ADDRESS)
-            page.get_by_text("sure", exact=False).first.wait_for()
+            page.locator(".answer").first.wait_for()
             page.wait_for_load_state("networkidle")
-            page.wait_for_timeout(3000)
+            page.wait_for_timeout(15_000)
             shot = Path(folder) / "app.png"
             page.screenshot(path=shot)
             Image.open(shot).convert("RGB").quantize(COLOURS).save(REPOSITORY / "docs" / "app.png", optimize=True)

@@ -14,6 +14,7 @@ from huggingface_hub import constants
 from local_hub import REPO, TOKEN, Hub, serve
 from painted import PAINTED, paint_photos
 
+import train
 from mushroom.checkpoint import CONFIG_FILE, HISTORY_FILE, REPORT_FILE, WEIGHTS_FILE, list_checkpoints, save_checkpoint
 from mushroom.classifier import Classifier
 from mushroom.dataset import DATASET_FILE, load_prepared
@@ -67,6 +68,12 @@ def test_publish_sends_the_folder_and_its_card_in_one_commit(hub: Hub, checkpoin
     assert set(files) == {".gitattributes", WEIGHTS_FILE, CONFIG_FILE, REPORT_FILE, HISTORY_FILE, "README.md"}
     assert files[WEIGHTS_FILE] == (checkpoint / WEIGHTS_FILE).read_bytes()
     assert sum("/commit/" in request for request in hub.requests) == 1
+
+
+def test_the_onnx_file_is_sent_along_where_it_is_asked_for(hub: Hub, checkpoint: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="needs the extra export")
+    assert train.main(["publish", str(checkpoint), "--repo", REPO, "--with", "onnx"]) == 0
+    assert len(hub.commits[hub.head]["model.onnx"]) > 1000
 
 
 def test_the_card_has_a_model_index_and_says_how_to_load_it(published: Hub) -> None:

@@ -1,6 +1,8 @@
 """A checkpoint folder that was evaluated goes to the Hugging Face Hub with its model card, in one commit."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from huggingface_hub import CommitOperationAdd
 
@@ -23,11 +25,18 @@ PUBLISHED_FILES = (WEIGHTS_FILE, CONFIG_FILE, HISTORY_FILE, PREDICTIONS_FILE, RE
 """What is sent, beside the model card; nothing else that may lie in the folder."""
 
 
-def publish(folder: Path, repo: str, *, private: bool = False, dry_run: bool = False) -> str:
+def publish(
+    folder: Path,
+    repo: str,
+    *,
+    private: bool = False,
+    dry_run: bool = False,
+    more: Mapping[str, bytes] = MappingProxyType({}),
+) -> str:
     """Send a checkpoint folder with its model card to ``repo``; a line for a terminal on what was, or would be, sent.
 
-    The folder must load and have been evaluated. A dry run sends nothing. Raises CheckpointError or HubError with
-    a sentence; then nothing of the folder is published.
+    ``more`` is sent along: other forms of the checkpoint, by file name. The folder must load and have been evaluated.
+    A dry run sends nothing. Raises CheckpointError or HubError with a sentence; then nothing of it is published.
     """
     address = parse_address(HUB_PREFIX + repo)
     model, config = load_checkpoint(folder)
@@ -38,10 +47,12 @@ def publish(folder: Path, repo: str, *, private: bool = False, dry_run: bool = F
     files = [folder / name for name in PUBLISHED_FILES if (folder / name).is_file()]
     if dry_run:
         sizes = {path.name: path.stat().st_size for path in files} | {CARD_FILE: len(card.encode())}
+        sizes |= {name: len(data) for name, data in more.items()}
         lines = [f"  {name}  {size_text(size)}" for name, size in sizes.items()]
         return "\n".join([f"Would be sent to {address.repo}:", *lines])
     operations = [CommitOperationAdd(path.name, path) for path in files]
     operations.append(CommitOperationAdd(CARD_FILE, card.encode("utf-8")))
+    operations += [CommitOperationAdd(name, data) for name, data in more.items()]
     return "Published: " + send(address.repo, operations, f"Publish {config.name}", private=private)
 
 

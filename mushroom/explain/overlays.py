@@ -61,7 +61,7 @@ def in_two_colours(photo: Image.Image, evidence: np.ndarray, only: np.ndarray | 
     strongest = float(np.abs(evidence).max())
     enlarged = upsample(np.nan_to_num(evidence / strongest if strongest > 0 else evidence), photo.size)
     paper = np.asarray(photo.convert("L").convert("RGB"), np.float32)
-    colour = np.where((enlarged > 0)[..., None], np.float32(FOR), np.float32(AGAINST))
+    colour = np.where((enlarged > 0)[..., None], np.array(FOR, np.float32), np.array(AGAINST, np.float32))
     share = STRONGEST_OPACITY * np.abs(enlarged) * (1 if only is None else only)
     return Image.fromarray(cv2.blendLinear(paper, colour, 1 - share, share).round().clip(0, 255).astype(np.uint8))
 
