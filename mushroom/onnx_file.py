@@ -206,7 +206,7 @@ def _with_photo_and_answers(network: "onnx.ModelProto", classifier: Classifier) 
 
 def _metadata(classifier: Classifier) -> dict[str, str]:
     return {
-        "genera": json.dumps(classifier.genera, ensure_ascii=False),
+        "genera": json.dumps(classifier.genera, ensure_ascii=False, allow_nan=False),
         "unknown_threshold": json.dumps(classifier.config.unknown_threshold, allow_nan=False),
         "model": classifier.config.name,
         "weights_sha256": classifier.weights_sha256,

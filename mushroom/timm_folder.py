@@ -48,7 +48,8 @@ def write_timm(out: Path, classifier: Classifier) -> float:
     out.mkdir(parents=True, exist_ok=True)
     save_file(network.state_dict(), out / "model.safetensors", {"format": "pt"})
     names = [*config.genera, *config.other_genera]
-    (out / "config.json").write_text(json.dumps(_timm_config(classifier, backbone, place, names), indent=1) + "\n")
+    config = json.dumps(_timm_config(classifier, backbone, place, names), indent=1, allow_nan=False)
+    (out / "config.json").write_text(config + "\n")
     return found
 
 
