@@ -48,8 +48,8 @@ def write_timm(out: Path, classifier: Classifier) -> float:
     out.mkdir(parents=True, exist_ok=True)
     save_file(network.state_dict(), out / "model.safetensors", {"format": "pt"})
     names = [*config.genera, *config.other_genera]
-    config = json.dumps(_timm_config(classifier, backbone, place, names), indent=1, allow_nan=False)
-    (out / "config.json").write_text(config + "\n")
+    text = json.dumps(_timm_config(classifier, backbone, place, names), indent=1, allow_nan=False)
+    (out / "config.json").write_text(text + "\n")
     return found
 
 
