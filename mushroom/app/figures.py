@@ -23,7 +23,6 @@ SPLIT_COLOURS = {"train": ACCENT, "validation": SECOND, "test": "#4C78A8"}
 BAR_PX = 30
 MARGIN = {"l": 8, "r": 8, "t": 8, "b": 8}
 HOW_TO_READ = {
-    "genus_bars": "The longer the bar, the surer the network is of that genus; the nine add up to 100 %.",
     "reliability": (
         "On the dotted line the network is right exactly as often as it says it is sure; below the line it is "
         "too sure of itself. The larger the dot, the more photos."
@@ -34,33 +33,6 @@ HOW_TO_READ = {
     ),
     "photos_per_genus": "The shorter the bar, the fewer photos the network could learn this genus from.",
 }
-
-
-def genus_bars(probabilities: Mapping[str, float], shown: str) -> go.Figure:
-    """Nine bars, the most probable on top and highlighted; the genus whose heatmap is ``shown`` has an outline."""
-    ranked = sorted(probabilities, key=lambda genus: probabilities[genus])
-    values = [100 * probabilities[genus] for genus in ranked]
-    figure = go.Figure(
-        go.Bar(
-            x=values,
-            y=ranked,
-            orientation="h",
-            marker={
-                "color": [ACCENT if genus == ranked[-1] else QUIET for genus in ranked],
-                "line": {"color": SECOND, "width": [3 if genus == shown else 0 for genus in ranked]},
-            },
-            text=[percent(probabilities[genus]) for genus in ranked],
-            textposition="outside",
-            cliponaxis=False,
-            hovertemplate="%{y}: %{x:.1f} %<extra></extra>",
-            # A click must not fade the other bars: it chooses a heatmap, not a part of the data.
-            selected={"marker": {"opacity": 1}},
-            unselected={"marker": {"opacity": 1}},
-        )
-    )
-    figure.update_xaxes(range=[0, 112], visible=False, fixedrange=True)
-    figure.update_yaxes(fixedrange=True, ticksuffix="  ")
-    return _laid_out(figure, BAR_PX * len(ranked) + 16, bargap=0.35)
 
 
 def bars_before_after(before: Mapping[str, float], after: Mapping[str, float]) -> go.Figure:

@@ -73,10 +73,10 @@ def tell_answers(places: Mapping[str, DeltaGenerator], classifier: "Classifier")
     for name, place in places.items():
         path = subject.drawings()[name]
         drawing = Subject("drawing", name, path, photo_hash(read_photo_file(path)))
-        place.caption(told(name, predictions.predict(classifier, drawing)))
+        place.caption(answer_text(name, predictions.predict(classifier, drawing)))
 
 
-def told(name: str, prediction: "Prediction") -> str:
+def answer_text(name: str, prediction: "Prediction") -> str:
     """What the network makes of a drawing, beside what it shows."""
     if prediction.unknown:
         return f"○ {none_of_these(len(prediction.probabilities))}"
@@ -85,19 +85,19 @@ def told(name: str, prediction: "Prediction") -> str:
 
 
 def _drawing_opener(on_open: Callable[[], None]) -> Callable[[str], None]:
-    def opened(name: str) -> None:
+    def open_drawing(name: str) -> None:
         on_open()
         subject.show_drawing(name)
 
-    return opened
+    return open_drawing
 
 
 def _photo_opener(on_open: Callable[[], None]) -> Callable[[str], None]:
-    def opened(photo: str) -> None:
+    def open_photo(photo: str) -> None:
         on_open()
         subject.show_test_photo(photo)
 
-    return opened
+    return open_photo
 
 
 def choose_first() -> None:

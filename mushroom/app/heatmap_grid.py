@@ -37,11 +37,11 @@ class Cell:
     heatmap: np.ndarray
 
 
-def show_grid(looking_at: Subject, columns: Sequence[str], rows: Mapping[str, Sequence[Cell]]) -> None:
+def show_grid(photo: Subject, columns: Sequence[str], rows: Mapping[str, Sequence[Cell]]) -> None:
     """The photo under each heatmap: columns and rows by their titles; a single row needs none."""
     from mushroom.explain import overlays
 
-    view = subject.shrunk(subject.preview(looking_at).copy(), CELL_PX)
+    view = subject.shrunk(subject.preview(photo).copy(), CELL_PX)
     colours = st.session_state.get("colours", overlays.DEFAULT_COLOURS)
     named = any(rows)
     head = ('<td class="rows"></td>' if named else "") + "".join(

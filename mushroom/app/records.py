@@ -23,7 +23,7 @@ from mushroom.checkpoint import (
 from mushroom.errors import CheckpointError
 from mushroom.evaluation.report import Report, read_report
 from mushroom.genera import GENERA
-from mushroom.texts import percent
+from mushroom.texts import RANKS, percent
 
 if TYPE_CHECKING:
     from mushroom.evaluation.agreement import Pair
@@ -51,7 +51,8 @@ def names(folder: Path) -> Names:
     found = config.get("genera")
     if not (isinstance(found, list) and found and all(isinstance(name, str) for name in found)):
         return Names(GENERA)
-    return Names(tuple(found), str(config.get("rank") or "genus"))
+    rank = config.get("rank")
+    return Names(tuple(found), rank if rank in RANKS else "genus")
 
 
 @dataclass(frozen=True)
@@ -214,14 +215,14 @@ class TrackRecord:
 def track_record(folder: Path, confidence: float) -> TrackRecord | None:
     """How often the network told test photos right when it was about as sure; None where too few were counted."""
     lower = min(int(confidence * 10), 9) / 10
-    told = [
+    named = [
         answer
         for answer in answers(folder)
         if not answer.unknown and lower <= answer.confidence and (answer.confidence < lower + 0.1 or lower == 0.9)
     ]
-    if len(told) < TRACK_PHOTOS:
+    if len(named) < TRACK_PHOTOS:
         return None
-    return TrackRecord(lower, lower + 0.1, sum(answer.right for answer in told), len(told))
+    return TrackRecord(lower, lower + 0.1, sum(answer.right for answer in named), len(named))
 
 
 # --- One beside another -------------------------------------------------------------------------------------

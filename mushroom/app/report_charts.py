@@ -38,13 +38,13 @@ def unknown(title: str, unknown: Unknown, split: str, names: int) -> None:
     """How well photos of other things are told from those of the known names."""
     layout.section(title, anchor="unknown")
     measured = unknown.splits.get(split)
-    told = none_of_these(names)
+    third_answer = none_of_these(names)
     if measured is None or not measured.kinds:
         st.caption("In this split there are no photos of anything else.")
         return
     st.caption(
-        f"Photos of other things should be answered “{told}”. The first number is how often such a photo scores "
-        "higher than one of a known name (AUROC: 50 % is chance); the second how many are turned away."
+        f"Photos of other things should be answered “{third_answer}”. The first number is how often such a photo "
+        "scores higher than one of a known name (AUROC: 50 % is chance); the second how many are turned away."
     )
     rows = [
         {
@@ -55,7 +55,7 @@ def unknown(title: str, unknown: Unknown, split: str, names: int) -> None:
         }
         for kind, values in measured.kinds.items()
     ]
-    st.table(rows, hide_index=True, alt=f"How well photos of {told} are recognised as such")
+    st.table(rows, hide_index=True, alt=f"How well photos of {third_answer} are recognised as such")
     if measured.known_turned_away is not None:
         st.caption(f"The price: of photos of the known names, {measured.known_turned_away:.1%} are turned away too.")
     if rows := threshold_rows(unknown):

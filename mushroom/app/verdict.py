@@ -58,8 +58,8 @@ def tally(answers: Sequence[Answer]) -> Tally:
 
 def confusion(answers: Sequence[Answer], names: Sequence[str]) -> list[list[int]]:
     """Photos by true name (rows) and by what is told: the names (columns), and last "none of these"."""
-    told = Counter((answer.true_genus, None if answer.unknown else answer.genus) for answer in answers)
-    return [[told[true, name] for name in (*names, None)] for true in names]
+    counts = Counter((answer.true_genus, None if answer.unknown else answer.genus) for answer in answers)
+    return [[counts[true, name] for name in (*names, None)] for true in names]
 
 
 @dataclass(frozen=True)
@@ -78,17 +78,17 @@ class Demand:
     @property
     def error(self) -> float | None:
         """Share of wrong ones among those that get a name; None where none does."""
-        told = self.right + self.wrong
-        return self.wrong / told if told else None
+        named = self.right + self.wrong
+        return self.wrong / named if named else None
 
 
 def demand(answers: Sequence[Answer], confidence: float) -> Demand:
     """The answers where a visitor is only told a name that the network is at least so sure of, in [0, 1]."""
-    told = [answer for answer in answers if not answer.unknown and answer.confidence >= confidence]
-    return Demand(sum(answer.right for answer in told), sum(answer.wrong for answer in told), len(answers))
+    named = [answer for answer in answers if not answer.unknown and answer.confidence >= confidence]
+    return Demand(sum(answer.right for answer in named), sum(answer.wrong for answer in named), len(answers))
 
 
-def unseen(answers: Sequence[Answer], learned_from: Sequence[Answer]) -> list[Answer]:
+def from_unseen_sources(answers: Sequence[Answer], learned_from: Sequence[Answer]) -> list[Answer]:
     """Those of the answers whose photo comes from a source that no photo of the training split comes from."""
     sources = {answer.source for answer in learned_from}
     return [answer for answer in answers if answer.source and answer.source not in sources]
@@ -105,17 +105,17 @@ def sentences(
     ``unknown`` is what the report measured of other photos in this split, by their kind. A sentence that there is
     nothing to say in is left out.
     """
-    told = [
+    found = [
         _what_a_visitor_gets(answers, learned_from, known),
         _best_and_worst(answers, known),
         _when_sure(answers),
         _other_things(unknown, known),
     ]
-    return [sentence for sentence in told if sentence]
+    return [sentence for sentence in found if sentence]
 
 
 def _what_a_visitor_gets(answers: Sequence[Answer], learned_from: Sequence[Answer], known: Names) -> str:
-    strangers = unseen(answers, learned_from)
+    strangers = from_unseen_sources(answers, learned_from)
     if len(strangers) < STRANGERS:
         strangers = []
     shown, whose = (strangers, "of strangers, from sources that it never learned from,") if strangers else (answers, "")
@@ -138,18 +138,22 @@ def _best_and_worst(answers: Sequence[Answer], known: Names) -> str:
     counted = {name: tally([answer for answer in answers if answer.true_genus == name]) for name in known.names}
     enough = {name: counts for name, counts in counted.items() if counts.count >= FEW_PHOTOS}
     few = [name for name in known.names if name not in enough]
-    told = ""
+    sentence = ""
     if len(enough) > 1:
         ranked = sorted(enough, key=lambda name: enough[name].share_right)
         best, worst = ranked[-1], ranked[0]
-        told = (
+        sentence = (
             f"Best known is *{best}* ({enough[best].right} of {enough[best].count} told right), least *{worst}* "
             f"({enough[worst].right} of {enough[worst].count})"
         )
     if few:
         listed = ", ".join(f"*{name}*" for name in few[:6]) + (f" and {len(few) - 6} more" if len(few) > 6 else "")
-        told += f"{'; of' if told else 'Of'} {listed} there are too few photos to say"
-    return f"{told}." if told else f"There are too few photos of single {RANKS.get(known.rank, known.rank)} to say."
+        sentence += f"{'; of' if sentence else 'Of'} {listed} there are too few photos to say"
+    return (
+        f"{sentence}."
+        if sentence
+        else f"There are too few photos of single {RANKS.get(known.rank, known.rank)} to say."
+    )
 
 
 def _when_sure(answers: Sequence[Answer]) -> str:

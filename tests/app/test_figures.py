@@ -20,16 +20,6 @@ HISTORY = [
 ]  # fmt: skip
 
 
-def test_bars_are_sorted_with_the_predicted_genus_on_top_and_highlighted() -> None:
-    bars = figures.genus_bars(SURE, shown="Amanita").data[0]
-    assert bars.y[-1] == "Russula"
-    assert list(bars.x) == sorted(bars.x)
-    assert bars.marker.color[-1] == figures.ACCENT
-    assert set(bars.marker.color[:-1]) == {figures.QUIET}
-    assert bars.marker.line.width[bars.y.index("Amanita")] > 0
-    assert bars.marker.line.width[-1] == 0
-
-
 def test_before_and_after_stand_side_by_side_for_every_genus() -> None:
     after, before = figures.bars_before_after(SURE, EVEN).data
     assert list(after.y) == list(before.y)

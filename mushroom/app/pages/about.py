@@ -36,11 +36,11 @@ def render() -> None:
     """The page."""
     st.html(STYLE)
     layout.header("About", "What this is, what it cannot do, and how a heatmap comes about.")
-    looking_at = subject.current_subject()
+    shown_photo = subject.current_subject()
     _safety()
     classifier = models.open_classifier()
     if classifier is not None:
-        _five_pictures(classifier, looking_at or _a_drawing())
+        _five_pictures(classifier, shown_photo or _a_drawing())
         _names(records.names(classifier.folder))
     _limits()
     if classifier is not None:
@@ -77,29 +77,29 @@ def _a_drawing() -> Subject | None:
     return None
 
 
-def _five_pictures(classifier: "Classifier", looking_at: Subject | None) -> None:
+def _five_pictures(classifier: "Classifier", shown_photo: Subject | None) -> None:
     from mushroom.errors import PhotoError
 
     layout.section("How a heatmap comes about, in five pictures")
-    if looking_at is None:
+    if shown_photo is None:
         st.caption("Give a photo on the page Identify, and come back to see it with your own.")
         return
     try:
-        photo = looking_at.read()
+        photo = shown_photo.read()
     except PhotoError as error:
         st.error(str(error))
         return
-    genus = predictions.predict(classifier, looking_at).genus
-    whose = {"upload": "your photo", "test": "a test photo", "drawing": "a drawing of ours"}[looking_at.origin]
+    genus = predictions.predict(classifier, shown_photo).genus
+    whose = {"upload": "your photo", "test": "a test photo", "drawing": "a drawing of ours"}[shown_photo.origin]
     st.caption(f"Grad-CAM (Selvaraju et al. 2017) at the last stage, on {whose}, for {genus}.")
     side = classifier.preprocessing.input_px
-    steps = five_steps(photo, genus, side, predictions.channels(classifier, looking_at, genus))
+    steps = five_steps(photo, genus, side, predictions.channels(classifier, shown_photo, genus))
     with st.container(key="steps"):
         for column, (number, step) in zip(st.columns(5), enumerate(steps, start=1), strict=True):
             with column:
                 st.image(components.jpeg(step.picture), width="stretch", alt=f"Step {number}: {step.title}")
                 st.html(f'<p class="step"><b>{number}. {step.title}</b>{step.text}</p>')
-    if looking_at.origin == "drawing":
+    if shown_photo.origin == "drawing":
         layout.page_link("identify", label="See it with a photo of your own", icon=":material/upload:")
 
 

@@ -32,8 +32,8 @@ METHODS_AT_FIRST = 3
 def render() -> None:
     """The page."""
     layout.header("Compare", "One photo, seen in different ways.")
-    looking_at = subject.current_subject()
-    if looking_at is None:
+    photo = subject.current_subject()
+    if photo is None:
         gallery.choose_first()
         return
     classifier = models.open_classifier()
@@ -49,27 +49,27 @@ def render() -> None:
         required=True,
         **url_state.widget("compare", kind),
     )
-    prediction = predictions.predict(classifier, looking_at)
-    _plain_photo(looking_at, prediction)
+    prediction = predictions.predict(classifier, photo)
+    _plain_photo(photo, prediction)
     compare = {"models": _models, "layers": _layers_and_methods, "genera": _genera}[str(kind)]
     with st.spinner("Comparing …"):
-        compare(classifier, looking_at, prediction)
+        compare(classifier, photo, prediction)
 
 
-def _plain_photo(looking_at: Subject, prediction: "Prediction") -> None:
+def _plain_photo(photo: Subject, prediction: "Prediction") -> None:
     """The photo that all the heatmaps are of, by name, and the way to another."""
-    whose = {"upload": "Your photo", "test": "A test photo", "drawing": "A drawing of ours"}[looking_at.origin]
+    whose = {"upload": "Your photo", "test": "A test photo", "drawing": "A drawing of ours"}[photo.origin]
     picture, about = st.columns([1, 3], gap="medium", vertical_alignment="center")
     with picture:
-        view = subject.preview(looking_at)
+        view = subject.preview(photo)
         st.image(components.jpeg(view), width="stretch", alt="The photo that is compared, without a heatmap")
     with about:
-        name = looking_at.title.replace("_", " ") if looking_at.origin == "drawing" else looking_at.title
+        name = photo.title.replace("_", " ") if photo.origin == "drawing" else photo.title
         st.text(f"{whose}: {name}")
         says = none_of_these(len(prediction.probabilities)) if prediction.unknown else prediction.genus
         shown = f"The chosen model says {says}"
-        if looking_at.true_genus:
-            shown += f"; it shows {looking_at.true_genus}"
+        if photo.true_genus:
+            shown += f"; it shows {photo.true_genus}"
         st.markdown(f"{shown}.")
         with st.expander("Another photo"):
             gallery.choose_first()
@@ -78,7 +78,7 @@ def _plain_photo(looking_at: Subject, prediction: "Prediction") -> None:
 # --- Models -------------------------------------------------------------------------------------------------
 
 
-def _models(classifier: "Classifier", looking_at: Subject, prediction: "Prediction") -> None:
+def _models(classifier: "Classifier", photo: Subject, prediction: "Prediction") -> None:
     at_hand = models.checkpoints()
     if len(at_hand) < 2:
         st.info(
@@ -91,11 +91,11 @@ def _models(classifier: "Classifier", looking_at: Subject, prediction: "Predicti
     titles = models.human_names(list(at_hand))
     for name, folder in at_hand.items():
         each = models.load_classifier(folder)
-        said = predictions.predict(each, looking_at)
+        said = predictions.predict(each, photo)
         if genus not in said.probabilities:
             st.caption(f"{titles[name]} does not know {genus}.")
             continue
-        explanation = predictions.explain(each, looking_at, genus, None, METHOD)
+        explanation = predictions.explain(each, photo, genus, None, METHOD)
         says = none_of_these(len(said.probabilities)) if said.unknown else said.genus
         note = f"says {says}; {percent(said.probabilities[genus])} for {genus}"
         cells.append(Cell(titles[name], note, explanation.heatmaps[each.default_layer.name]))
@@ -104,7 +104,7 @@ def _models(classifier: "Classifier", looking_at: Subject, prediction: "Predicti
         f"What speaks for *{genus}*, in each network's own deepest layer, with Grad-CAM. Each map is scaled to its own "
         "hottest place: numbers of different networks have no scale in common."
     )
-    show_grid(looking_at, [cell.title for cell in cells], {"": cells})
+    show_grid(photo, [cell.title for cell in cells], {"": cells})
     _tell_agreement({cell.title: cell.heatmap for cell in cells}, "models")
     _tell_measured(classifiers)
 
@@ -154,7 +154,7 @@ def _genus(prediction: "Prediction") -> str:
 # --- Layers and methods -------------------------------------------------------------------------------------
 
 
-def _layers_and_methods(classifier: "Classifier", looking_at: Subject, prediction: "Prediction") -> None:
+def _layers_and_methods(classifier: "Classifier", photo: Subject, prediction: "Prediction") -> None:
     from mushroom.errors import ExplanationError
     from mushroom.explain.methods import METHODS
 
@@ -177,7 +177,7 @@ def _layers_and_methods(classifier: "Classifier", looking_at: Subject, predictio
         if METHODS[method].needs == "masked scores":
             st.caption(f"{METHODS[method].title} looks at the photo hundreds of times: this takes a while.")
         try:
-            explanation = predictions.explain(classifier, looking_at, genus, None, method)
+            explanation = predictions.explain(classifier, photo, genus, None, method)
         except ExplanationError as error:
             st.caption(str(error))
             continue
@@ -192,7 +192,7 @@ def _layers_and_methods(classifier: "Classifier", looking_at: Subject, predictio
         f"What speaks for *{genus}*: columns are layers from early to late, rows are methods. Each map is scaled to "
         "its own hottest place: numbers of different layers and methods have no scale in common."
     )
-    show_grid(looking_at, [_titled(number, layer) for number, layer in enumerate(stages, start=1)], rows)
+    show_grid(photo, [_titled(number, layer) for number, layer in enumerate(stages, start=1)], rows)
     if len(rows) > 1:
         _tell_agreement({title: row[-1].heatmap for title, row in rows.items()}, "methods, in the last layer")
     first, row = next(iter(rows.items()))
@@ -210,11 +210,11 @@ def _titled(number: int, layer: "Layer") -> str:
 # --- Genera -------------------------------------------------------------------------------------------------
 
 
-def _genera(classifier: "Classifier", looking_at: Subject, prediction: "Prediction") -> None:
+def _genera(classifier: "Classifier", photo: Subject, prediction: "Prediction") -> None:
     ranked = [name for name, _ in predictions.ranked(prediction)]
     # What is shown of an option must not change with the model: it is the option's identity.
     chosen = st.multiselect(
-        "Genera", sorted(ranked), default=ranked[:NAMES_AT_FIRST], key=f"compared_genera:{looking_at.sha256}"
+        "Genera", sorted(ranked), default=ranked[:NAMES_AT_FIRST], key=f"compared_genera:{photo.sha256}"
     )
     if not chosen:
         st.info("Choose at least one genus.")
@@ -229,9 +229,7 @@ def _genera(classifier: "Classifier", looking_at: Subject, prediction: "Predicti
         help="With one scale for all, a map is only as hot as it is beside the hottest of them.",
         **url_state.widget("scale", scale),
     )
-    explanations: list[Explanation] = [
-        predictions.explain(classifier, looking_at, genus, None, METHOD) for genus in chosen
-    ]
+    explanations: list[Explanation] = [predictions.explain(classifier, photo, genus, None, METHOD) for genus in chosen]
     found = [Scaled(each.heatmaps[layer.name], float(each.evidence[layer.name].max())) for each in explanations]
     maps = common_scale(found) if scale == "common" else [one.heatmap for one in found]
     cells = [
@@ -249,7 +247,7 @@ def _genera(classifier: "Classifier", looking_at: Subject, prediction: "Predicti
         else "Each map is scaled to its own hottest place: a weak reason looks as hot as a strong one. "
         "“One for all” shows which is stronger."
     )
-    show_grid(looking_at, [cell.title for cell in cells], {"": cells})
+    show_grid(photo, [cell.title for cell in cells], {"": cells})
     _tell_agreement({cell.title: cell.heatmap for cell in cells}, "genera")
 
 
