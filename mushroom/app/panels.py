@@ -58,9 +58,9 @@ def show(subject: Subject, view: Image.Image, explanation: "Explanation", classi
         "about": f"About this {rank}",
         "wrong": "That is wrong",
     }
-    opened = str(url_state.choice("panel", list(titles), "why-not", what="panel", title=titles.__getitem__))
+    shown = str(url_state.choice("panel", list(titles), "why-not", what="panel", title=titles.__getitem__))
     if st.session_state.get("panel_tabs") not in titles.values() or layout.arrived():
-        st.session_state["panel_tabs"] = titles[opened]
+        st.session_state["panel_tabs"] = titles[shown]
     tabs = st.tabs(list(titles.values()), key="panel_tabs", on_change=_panel_opened, args=(titles,))
     for tab, name in zip(tabs, titles, strict=True):
         if tab.open:

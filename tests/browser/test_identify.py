@@ -16,7 +16,7 @@ from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.browser
 
-WAIT_MS = 20_000
+WAIT_MS = 60_000
 UPLOAD = '[data-testid="stFileUploaderDropzone"] input[type=file]'
 PICTURE = ".st-key-picture img"
 PHONE = {"width": 390, "height": 844}
