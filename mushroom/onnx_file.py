@@ -219,8 +219,8 @@ def _half(model: "onnx.ModelProto") -> Any:
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
     # Photos need values up to 255 and answers their digits: only the network between them is halved.
-    kept = ["Resize", "Softmax", "ReduceLogSumExp", "Round", "Clip", "Mul", "Sub", "Div", "Cast", "Neg"]
-    return convert_float_to_float16(model, keep_io_types=True, op_block_list=kept)
+    in_float32 = ["Resize", "Softmax", "ReduceLogSumExp", "Round", "Clip", "Mul", "Sub", "Div", "Cast", "Neg"]
+    return convert_float_to_float16(model, keep_io_types=True, op_block_list=in_float32)
 
 
 def _eight_bits(model: "onnx.ModelProto") -> Any:

@@ -1,6 +1,6 @@
 """Bytes that nobody trusts become an RGB photo; a photo becomes what the network takes, and back.
 
-This is the one door: whatever a stranger sends ends in a photo or in a ``PhotoError`` with a sentence.
+Nothing else reads photos: whatever a stranger sends ends in a photo or in a ``PhotoError`` with a sentence.
 """
 
 import hashlib
@@ -171,16 +171,16 @@ def _without_end_marker(data: bytes) -> Image.Image:
 
 def _without_texts(data: bytes) -> bytes:
     """A PNG's bytes without its text chunks, and without a colour profile that is too large."""
-    kept, position = [PNG_START], len(PNG_START)
+    chunks, position = [PNG_START], len(PNG_START)
     while position + 8 <= len(data):
         length, kind = struct.unpack(">I4s", data[position : position + 8])
         end = position + 12 + length
         if kind not in (b"tEXt", b"zTXt", b"iTXt") and not (
             kind == b"iCCP" and _is_large_profile(data[position + 8 : end - 4])
         ):
-            kept.append(data[position:end])
+            chunks.append(data[position:end])
         position = end
-    return b"".join(kept)
+    return b"".join(chunks)
 
 
 def _is_large_profile(chunk: bytes) -> bool:

@@ -30,8 +30,8 @@ class Answerer:
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
         files = [json.loads(name) for name in batch["file"]]
-        told = answers(self.classifier, files)
-        return {"line": [json.dumps(answer_line(*each, self.classifier), allow_nan=False) for each in told]}
+        answered = answers(self.classifier, files)
+        return {"line": [json.dumps(answer_line(*each, self.classifier), allow_nan=False) for each in answered]}
 
 
 def answered_lines(

@@ -85,7 +85,7 @@ def _listed(path: str) -> ListedFile:
     try:
         status = os.stat(path)
     except (OSError, ValueError):
-        # Who reads the file is told what is wrong with it.
+        # Who reads the file gets the reason.
         return ListedFile(path)
     return ListedFile(path, status.st_size, _moment(status.st_mtime_ns))
 
@@ -114,7 +114,7 @@ def _sorted_names(folder: str) -> Iterator[str]:
 def _remote_files(address: str, skipped: Counter[str] | None) -> Iterator[ListedFile]:
     from pyarrow import fs
 
-    system, folder = _opened(address)
+    system, folder = _file_system(address)
     if system.get_file_info(folder).type != fs.FileType.Directory:
         yield _remotely_listed(address, system.get_file_info(folder))
         return
@@ -136,7 +136,7 @@ def _remotely_listed(address: str, info: Any) -> ListedFile:
     return ListedFile(address, info.size, None if nanoseconds is None else _moment(nanoseconds))
 
 
-def _opened(address: str) -> tuple[Any, str]:
+def _file_system(address: str) -> tuple[Any, str]:
     """The file system of an address, written as it reads (no %20), and the path in it."""
     from pyarrow import fs
 
@@ -192,7 +192,7 @@ def _batches(classifier: Classifier, files: Iterable[str]) -> Iterator[list[tupl
 
 
 def answer_line(file: str, answer: Prediction | str, classifier: Classifier) -> dict[str, Any]:
-    """What is told of a file: the answer and which network gave it; or the sentence that says why there is none."""
+    """A file's line: the answer and which network gave it; or the sentence that says why there is none."""
     if isinstance(answer, str):
         return {"photo": file, "error": answer}
     return {
@@ -239,7 +239,7 @@ def read_file(file: str) -> Image.Image | str:
 
 def _remote_bytes(address: str) -> bytes:
     try:
-        system, path = _opened(address)
+        system, path = _file_system(address)
         with system.open_input_file(path) as file:
             # One byte too many is enough for the reader to refuse it.
             return file.read(min(file.size(), MAX_BYTES + 1))

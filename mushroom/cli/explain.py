@@ -146,11 +146,11 @@ def asked_for(args: argparse.Namespace) -> dict[str, Any]:
 def is_explained(out: Path, file: ListedFile, args: argparse.Namespace, classifier: Classifier) -> bool:
     """Whether ``out`` holds the explanation of this very file, by this network, as it is asked for now."""
     try:
-        told = json.loads((out / EXPLANATION_FILE).read_text(encoding="utf-8"))
+        found = json.loads((out / EXPLANATION_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     expected = {**about(file, classifier), "schema_version": SCHEMA_VERSION, "asked": asked_for(args)}
-    return isinstance(told, dict) and all(told.get(name) == value for name, value in expected.items())
+    return isinstance(found, dict) and all(found.get(name) == value for name, value in expected.items())
 
 
 def about(file: ListedFile, classifier: Classifier) -> dict[str, Any]:

@@ -166,7 +166,7 @@ def require_photos(places: Iterable[str]) -> None:
             raise PredictError(f"There are no photos in {shown(place)}.{skipped_sentence(skipped)}")
 
 
-# --- What is told of a photo --------------------------------------------------------------------------------
+# --- A photo's line, and the summary ------------------------------------------------------------------------
 
 
 def json_line(line: dict[str, Any], indent: int | None = None) -> str:
