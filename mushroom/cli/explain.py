@@ -21,7 +21,7 @@ from mushroom.cli.predict import add_device_arguments, json_line, require_photos
 from mushroom.errors import DONE, SOME_PHOTOS_FAILED, ExplanationError, PhotoError, run_command
 from mushroom.explain import faithfulness, overlays
 from mushroom.explain.methods import METHODS
-from mushroom.explain.regions import hottest_mask
+from mushroom.explain.regions import hottest_mask, hottest_regions
 from mushroom.streaming import ListedFile, listed_files, network_names, read_ahead, read_file
 from mushroom.texts import SAFETY
 
@@ -187,6 +187,10 @@ def explanation_numbers(
                 "width": layer.width,
                 "has_evidence": explanation.has_evidence[layer.name],
                 "top_region": top_region(explanation.heatmaps[layer.name], photo.size),
+                "hottest_percent": TOP_REGION_PERCENT,
+                "hottest_regions_percent": hottest_regions(
+                    explanation.heatmaps[layer.name], TOP_REGION_PERCENT, photo.size
+                ),
             }
             for layer in explanation.layers
         ],

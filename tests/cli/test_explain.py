@@ -55,6 +55,10 @@ def test_explain_writes_an_overlay_a_layer_a_film_strip_and_numbers(
     assert numbers["safety"] == SAFETY
     for layer in numbers["layers"]:
         assert {"name", "label", "height", "width", "top_region", "faithfulness"} <= set(layer)
+        regions = layer["hottest_regions_percent"]
+        assert bool(regions) is layer["has_evidence"]
+        assert all(0 <= region["left"] < region["right"] <= 100 for region in regions)
+        assert sum(region["share"] for region in regions) <= layer["hottest_percent"] / 100 + 0.02
         assert 0 <= layer["faithfulness"]["deletion"] <= 1
 
 
