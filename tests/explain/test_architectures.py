@@ -24,3 +24,9 @@ def test_what_has_no_feature_maps_is_refused_with_a_sentence(name: str) -> None:
 def test_layers_and_finite_heatmaps_or_a_sentence_of_every_family(name: str) -> None:
     found = architectures.find(name)
     assert len(found.layers) >= 3 or found.refusal.endswith(".")
+
+
+def test_the_page_has_a_row_for_every_network() -> None:
+    page = architectures.PAGE.read_text(encoding="utf-8")
+    assert [name for name in architectures.FAMILIES if f"| `{name}` |" not in page] == []
+    assert len({line.split(" | ")[0] for line in page.splitlines() if " | `" in line}) >= 60

@@ -1,6 +1,7 @@
 """Every architecture family of timm, small and with random weights: which layers give heatmaps?
 
     python tests/support/architectures.py           writes docs/architectures.md
+    python tests/support/architectures.py NAME ...  makes only these networks' rows of it anew
 
 Each network is made as training would make it, asked for its layers, and for Grad-CAM at all of them in one pass. A
 row says what was found, or the sentence that the network was refused with. What is checked besides: every heatmap is
@@ -9,7 +10,7 @@ the first layer most in this corner).
 """
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +27,9 @@ from mushroom.explain.layers import Layer, default_layer, find_layers
 from mushroom.model import create_backbone, feature_count
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "architectures.md"
-SMALL_PX = 128
+SMALL_PX = (128, 126)
+"""Tried before a network's usual size: whole patches of 16 and of 14 pixels."""
+
 TARGETS = 3
 
 FAMILIES = (
@@ -72,8 +75,8 @@ def find(name: str) -> Finding:
     torch.manual_seed(0)
     settings = timm.get_pretrained_cfg(name)
     family = next(module for module in timm.list_modules() if name in timm.list_models(module=module))
-    usual_px = settings.input_size[-1] if settings else SMALL_PX
-    sizes = sorted({min(SMALL_PX, usual_px), usual_px})
+    usual_px = settings.input_size[-1] if settings else max(SMALL_PX)
+    sizes = [*(px for px in SMALL_PX if px < usual_px), usual_px]
     for input_px in sizes:
         try:
             net = create_backbone(name, input_px).eval()
@@ -97,53 +100,55 @@ def _checked(net: nn.Module, input_px: int, layers: Sequence[Layer]) -> int:
             assert maps.shape == (1, layer.height, layer.width), f"{layer.name}: {tuple(maps.shape)}"
             assert found.evidence[layer.name].isfinite().all(), f"{layer.name} is not finite"
         silent -= {name for name in names if found.has_evidence[name].any()}
-    changed = noise.clone()
-    changed[..., : input_px // 4, -input_px // 4 :] = torch.randn(3, input_px // 4, input_px // 4)
+    changed, quarter_px = noise.clone(), input_px // 4
+    changed[..., :quarter_px, -quarter_px:] = torch.randn(3, quarter_px, quarter_px)
     before, after = (channels(net, photo, names[0], 0).feature_map for photo in (noise, changed))
     quadrants = functional.adaptive_avg_pool2d((after - before).abs().mean(0)[None], 2)[0]
     assert quadrants.argmax() == 1, f"{names[0]} lies the wrong way round"
     return len(silent)
 
 
-def page(findings: Sequence[Finding]) -> Iterator[str]:
-    """The page in Markdown, a line each."""
-    families = {finding.family for finding in findings}
-    found = [finding for finding in findings if finding.layers]
-    yield "# Architectures"
-    yield ""
-    yield (
-        f"Written by `python tests/support/architectures.py` with timm {timm.__version__}: {len(findings)} networks of "
-        f"{len(families)} families, small ones with random weights. {len(found)} give layers and finite heatmaps of "
-        "the right size, the right way round; the others are refused with a sentence. *Stages* are the grids of cells "
-        "at the ends of the stages, *first shown* is the layer that the page starts with, *silent* are layers that "
-        f"have no positive evidence for any of {TARGETS} features of this untrained network."
-    )
-    yield ""
-    yield "| family | network | photo | kind | layers | stages | first shown | silent |"
-    yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
-    for finding in sorted(findings, key=lambda finding: (finding.family, finding.name)):
-        if not finding.layers:
-            yield f"| {finding.family} | `{finding.name}` | {finding.input_px} px | {finding.refusal} | | | | |"
-            continue
-        stages = " ".join(str(layer.height) for layer in finding.layers if layer.stage_end)
-        kind = "tokens" if all(layer.tokens for layer in finding.layers) else "maps"
-        kind = "maps, tokens" if kind == "maps" and any(layer.tokens for layer in finding.layers) else kind
-        yield (
-            f"| {finding.family} | `{finding.name}` | {finding.input_px} px | {kind} | {len(finding.layers)} "
-            f"| {stages} | `{default_layer(finding.layers).name}` | {finding.silent or ''} |"
-        )
+def row(finding: Finding) -> str:
+    """A network's row of the page, in Markdown."""
+    start = f"| {finding.family} | `{finding.name}` | {finding.input_px} px |"
+    if not finding.layers:
+        return f"{start} {finding.refusal} | | | |"
+    stages = " ".join(str(layer.height) for layer in finding.layers if layer.stage_end)
+    first_shown = default_layer(finding.layers).name
+    return f"{start} {len(finding.layers)} | {stages} | `{first_shown}` | {finding.silent or ''} |"
+
+
+def page(rows: Sequence[str]) -> str:
+    """The page in Markdown."""
+    refused = sum("This network" in row for row in rows)
+    families = {row.split(" | ")[0] for row in rows}
+    head = f"""# Architectures
+
+Written by `python tests/support/architectures.py` with timm {timm.__version__}: {len(rows)} networks of
+{len(families)} families, small ones with random weights. {len(rows) - refused} give layers, and at all of them finite
+heatmaps of the right size, the right way round; {refused} is refused with a sentence. *Stages* are the cells on a side
+at the ends of the stages, *first shown* is the layer that the page starts with, *silent* are layers without positive
+evidence for any of {TARGETS} features of this untrained network.
+
+| family | network | photo | layers | stages | first shown | silent |
+| --- | --- | --- | --- | --- | --- | --- |
+"""
+    return head + "\n".join(sorted(rows)) + "\n"
+
+
+def rows_of_page() -> dict[str, str]:
+    """The rows that the page has, by network."""
+    lines = PAGE.read_text(encoding="utf-8").splitlines() if PAGE.exists() else []
+    return {line.split("`")[1]: line for line in lines if " | `" in line}
 
 
 def main() -> None:
     torch.set_num_threads(1)
-    findings = []
     for name in sys.argv[1:] or FAMILIES:
         found = find(name)
         print(name, found.refusal or f"{len(found.layers)} layers, {found.silent} silent", flush=True)
-        findings.append(found)
-    if not sys.argv[1:]:
-        PAGE.parent.mkdir(exist_ok=True)
-        PAGE.write_text("\n".join(page(findings)) + "\n", encoding="utf-8")
+        # Each as it comes: the whole sweep takes a quarter of an hour, more on a busy machine.
+        PAGE.write_text(page([*(rows_of_page() | {name: row(found)}).values()]), encoding="utf-8")
 
 
 if __name__ == "__main__":
