@@ -14,7 +14,7 @@ from playwright.sync_api import sync_playwright  # noqa: E402
 
 ADDRESS = "/?drawing=Fly_agaric"
 SIZE = {"width": 1280, "height": 860}
-COLOURS = 128
+COLOURS = 200
 
 
 def main() -> int:
@@ -24,10 +24,9 @@ def main() -> int:
         try:
             chromium = shutil.which("chromium") or playwright.chromium.executable_path
             page = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"]).new_page(viewport=SIZE)
-            page.set_default_timeout(120_000)
+            page.set_default_timeout(240_000)
             page.goto(address + ADDRESS)
             page.locator(".answer").first.wait_for()
-            page.wait_for_load_state("networkidle")
             page.wait_for_timeout(15_000)
             shot = Path(folder) / "app.png"
             page.screenshot(path=shot)

@@ -50,11 +50,15 @@ def onnx_bytes(classifier: Classifier, precision: str = "float32") -> bytes:
     except ImportError as error:
         raise ExportError(MISSING) from error
     model = _with_photo_and_answers(_network(classifier), classifier)
-    if precision == "float16":
-        model = _half(model)
-    elif precision == "int8":
-        model = _eight_bits(model)
-    onnx.checker.check_model(model)
+    try:
+        if precision == "float16":
+            model = _half(model)
+        elif precision == "int8":
+            model = _eight_bits(model)
+        onnx.checker.check_model(model)
+    # Converters and checker raise whatever they like about an operator that they don't know.
+    except Exception as error:
+        raise ExportError(f"This network can't be exported as {precision}: {str(error).splitlines()[0]}") from error
     return bytes(model.SerializeToString())
 
 
@@ -146,7 +150,6 @@ def _with_photo_and_answers(network: "onnx.ModelProto", classifier: Classifier) 
         "shift": mean / std,
         "first": np.array([0], np.int64),
         "genera": np.array([count], np.int64),
-        "all": np.array([np.iinfo(np.int64).max], np.int64),
         "temperature": np.array(config.temperature, np.float32),
     }
     node = helper.make_node
@@ -177,6 +180,7 @@ def _with_photo_and_answers(network: "onnx.ModelProto", classifier: Classifier) 
         node("ReduceLogSumExp", ["known_logits", "axis_1"], ["known"], keepdims=0),
     ]
     if config.logit_count > count:
+        constants["all"] = np.array([np.iinfo(np.int64).max], np.int64)
         # The log-odds of all other genera that it knows together: see calibration.unknown_score.
         after += [
             node("Slice", ["all_logits", "genera", "all", "axis_1"], ["other_logits"]),
@@ -217,10 +221,14 @@ def _metadata(classifier: Classifier) -> dict[str, str]:
 
 def _half(model: "onnx.ModelProto") -> Any:
     from onnxruntime.transformers.float16 import convert_float_to_float16
+    from onnxruntime.transformers.onnx_model import OnnxModel
 
     # Photos need values up to 255 and answers their digits: only the network between them is halved.
     in_float32 = ["Resize", "Softmax", "ReduceLogSumExp", "Round", "Clip", "Mul", "Sub", "Div", "Cast", "Neg"]
-    return convert_float_to_float16(model, keep_io_types=True, op_block_list=in_float32)
+    halved = OnnxModel(convert_float_to_float16(model, keep_io_types=True, op_block_list=in_float32))
+    # The casts that it adds stand at the end, whatever they feed.
+    halved.topological_sort()
+    return halved.model
 
 
 def _eight_bits(model: "onnx.ModelProto") -> Any:

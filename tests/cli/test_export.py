@@ -79,6 +79,19 @@ def test_its_metadata_says_what_it_answers_and_which_checkpoint_it_is(checkpoint
     assert score[0] == pytest.approx(classifier.predict([Image.fromarray(photo)])[0].unknown_score, abs=0.02)
 
 
+@pytest.mark.parametrize("precision", ["float16", "int8"])
+def test_less_precise_files_are_compared_too(
+    precision: str, checkpoint: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "small.onnx"
+    command = ["export", str(checkpoint), "--out", str(out), "--photos", str(photos), "--precision", precision]
+    status = train.main(command)
+    # Either it answers alike within its tolerance, or it is refused with the difference.
+    out_text, told = capsys.readouterr()
+    assert (status == 0 and "differ by at most" in out_text) or (status == FAILED and "differ by up to" in told)
+    assert out.exists() == (status == 0)
+
+
 def test_a_file_with_other_answers_is_not_written(
     checkpoint: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
