@@ -1,6 +1,5 @@
 """A real Chromium goes through a lesson: Browse, one photo after the other, Guess first, the report and its matrix."""
 
-import csv
 import re
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from mushroom.evaluation import metrics
+from mushroom.evaluation.predictions import KNOWN, read_predictions
 
 pytestmark = pytest.mark.browser
 
@@ -21,15 +20,10 @@ def patience() -> None:
     expect.set_options(timeout=WAIT_MS)
 
 
-def test_photo(painted_app: dict[str, str]) -> str:
-    with Path(painted_app["MUSHROOM_PREPARED"], "manifest.csv").open() as file:
-        return next(row["photo"] for row in csv.DictReader(file) if row["split"] == "test")
-
-
 def most_probable(painted_app: dict[str, str]) -> list[tuple[str, str]]:
     """True and most probable genus of every test photo."""
     folder = next(Path(painted_app["MUSHROOM_CHECKPOINTS"]).iterdir())
-    known = metrics.read_predictions(folder / "predictions.csv").where(metrics.KNOWN, "test")
+    known = read_predictions(folder / "predictions.csv").where(KNOWN, "test")
     named = np.array(known.genera)[known.logits[:, : len(known.genera)].argmax(axis=1)]
     return list(zip(known.genus.tolist(), named.tolist(), strict=True))
 
@@ -133,8 +127,9 @@ def test_filters_fold_on_a_phone_and_nothing_overflows(browser: Any, address: st
     context.close()
 
 
-def test_a_comparison_of_genera_has_one_scale_on_demand(page: Page, address: str, painted_app: dict[str, str]) -> None:
-    page.goto(f"{address}/compare?photo={test_photo(painted_app)}&compare=genera")
+def test_a_comparison_of_genera_has_one_scale_on_demand(page: Page, address: str) -> None:
+    # Early layers speak a little for every genus.
+    page.goto(f"{address}/compare?drawing=Fly_agaric&compare=genera&layer=blocks.0")
     pictures = page.locator(".heatmaps img")
     expect(pictures).to_have_count(3)
     before = pictures.evaluate_all("images => images.map((image) => image.src)")
