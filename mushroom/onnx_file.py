@@ -118,7 +118,7 @@ def _network(classifier: Classifier) -> "onnx.ModelProto":
             torch.onnx.export(
                 classifier.model.cpu(),
                 (torch.zeros(1, 3, side, side),),
-                buffer,
+                buffer,  # type: ignore[arg-type]
                 input_names=["images"],
                 output_names=["all_logits"],
                 dynamic_axes={"images": {0: "n"}, "all_logits": {0: "n"}},
@@ -140,7 +140,7 @@ def _with_photo_and_answers(network: "onnx.ModelProto", classifier: Classifier) 
     config, preprocessing = classifier.config, classifier.preprocessing
     side, count = preprocessing.input_px, len(classifier.genera)
     mean, std = (np.array(each, np.float32).reshape(1, 3, 1, 1) for each in (preprocessing.mean, preprocessing.std))
-    constants = {
+    constants: dict[str, np.ndarray] = {
         "axis_0": np.array([0], np.int64),
         "axis_1": np.array([1], np.int64),
         "square": np.array([1, 3, side, side], np.int64),

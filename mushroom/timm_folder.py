@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import timm
@@ -31,7 +32,8 @@ def write_timm(out: Path, classifier: Classifier) -> float:
     if len(head) != 1 or not timm.is_model(backbone):
         raise ExportError("timm's networks have one linear layer as their head; this checkpoint's is another.")
     network = timm.create_model(backbone, num_classes=config.logit_count).eval()
-    place = network.pretrained_cfg.get("classifier", "")
+    settings: Any = network.pretrained_cfg
+    place = settings.get("classifier", "")
     expected = {f"{place}.weight", f"{place}.bias"}
     state = {key: value.float() for key, value in classifier.model.backbone.state_dict().items()}
     state |= {f"{place}.weight": head[0].weight, f"{place}.bias": head[0].bias}
