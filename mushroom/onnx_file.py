@@ -28,7 +28,7 @@ OPSET = 18
 """The first in which an image is reduced as Pillow does it: each new pixel from all that it covers."""
 
 PRECISIONS = ("float32", "float16", "int8")
-TOLERANCE = {"float32": 0.01, "float16": 0.02, "int8": 0.25}
+TOLERANCE = {"float32": 0.02, "float16": 0.03, "int8": 0.25}
 """By how much a probability may differ from this program's. Resizing rounds once less than Pillow does."""
 
 MISSING = "Exporting needs more packages: pip install 'mushroom[export]', or pip install onnx onnxruntime onnxscript."
