@@ -24,12 +24,12 @@ from mushroom.checkpoint import (
     load_checkpoint,
     weights_hash,
 )
-from mushroom.dataset import OTHER_FUNGUS
 from mushroom.errors import CheckpointError, ExplanationError, PredictError
 from mushroom.explain import faithfulness, gradcam
 from mushroom.explain.gradcam import LayerHeatmaps
 from mushroom.explain.layers import Layer, default_layer, find_layers
 from mushroom.explain.methods import methods_for
+from mushroom.genera import OTHER_FUNGUS
 from mushroom.model import GenusNet, ModelConfig, feature_count
 from mushroom.photos import Preprocessing, to_tensor
 

@@ -38,8 +38,6 @@ BACKGROUND_COLUMNS = ("photo", "kind", "split", "group", "width", "height", "sha
 TRAINABLE_PHOTOS = 3
 """Photos of a genus, no two the same, that training needs at least: one for each split."""
 
-OTHER_FUNGUS = "other"
-"""Stands for any other fungus, where its genus has no name."""
 
 KAGGLE = "kaggle:"
 HUB_DATASET = "hf://datasets/"

@@ -9,6 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
+OTHER_FUNGUS = "other"
+"""Stands for any other fungus, where its genus has no name."""
+
 
 @dataclass(frozen=True)
 class Genus:

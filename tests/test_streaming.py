@@ -220,7 +220,13 @@ def test_a_killed_run_is_finished_without_loss_or_repetition(
 
 
 def test_an_interrupted_run_says_how_to_go_on(archive: Path, checkpoint: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "mushroom", "predict", str(archive), "--checkpoint", str(checkpoint)]
+    # So many that a quick machine is not done before the signal comes.
+    many = tmp_path / "many"
+    many.mkdir()
+    photo = next(path for path in photo_files(str(archive)) if "not a photo" not in path)
+    for number in range(5000):
+        (many / f"{number}.jpg").hardlink_to(photo)
+    command = [sys.executable, "-m", "mushroom", "predict", str(many), "--checkpoint", str(checkpoint)]
     running = subprocess.Popen(
         [*command, "--csv", str(tmp_path / "table.csv"), "--json"],
         cwd=REPOSITORY,

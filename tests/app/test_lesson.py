@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from answers import answer
 from pages import open_page, texts
-from test_verdict import answer
 
 from mushroom.app import field_marks, heatmap_grid, lesson
 from mushroom.app.heatmap_grid import Scaled

@@ -6,11 +6,11 @@ import json
 import logging
 from pathlib import Path
 
-import numpy as np
 import pytest
+from answers import answer
 
 from mushroom.app import records, report_charts, tables, verdict
-from mushroom.app.records import Answer, Names
+from mushroom.app.records import Names
 from mushroom.evaluation.predictions import read_predictions
 from mushroom.evaluation.report import (
     FaithfulnessRow,
@@ -32,12 +32,6 @@ ROWS = [
         "eigencam", "one", 0, insertion=0.7, deletion=0.6, average_drop=0, increase=0, randomisation_correlation=1.0
     ),
 ]
-
-
-def answer(
-    photo: str, true: str, genus: str, confidence: float = 0.9, unknown: bool = False, source: str = ""
-) -> Answer:
-    return Answer(photo, true, genus, confidence, unknown, -float(np.log(confidence)), source)
 
 
 def written_checkpoint(folder: Path, logits: dict[str, list[float]], threshold: float | None) -> Path:

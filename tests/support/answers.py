@@ -4,9 +4,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mushroom.app.records import Answer
 from mushroom.calibration import energy
 from mushroom.evaluation.predictions import KNOWN, Predictions
 from mushroom.genera import GENERA
+
+
+def answer(
+    photo: str, true: str, genus: str, confidence: float = 0.9, unknown: bool = False, source: str = ""
+) -> Answer:
+    """One test photo's answer, as the pages keep it."""
+    return Answer(photo, true, genus, confidence, unknown, -float(np.log(confidence)), source)
 
 
 def logits_for(predicted: Sequence[int], genera: int = 9, strength: float = 5.0) -> np.ndarray:
