@@ -96,9 +96,12 @@ def weights_hash(folder: Path) -> str:
     return _file_hash(folder / WEIGHTS_FILE)
 
 
-def checkpoint_identity(folder: Path) -> str:
-    """A hash of all that an answer depends on: the weights, and the config with its temperature and threshold."""
-    hashes = "".join(_file_hash(folder / name) for name in (WEIGHTS_FILE, CONFIG_FILE))
+def checkpoint_identity(folder: Path, weights_sha256: str | None = None) -> str:
+    """A hash of all that an answer depends on: the weights, and the config with its temperature and threshold.
+
+    ``weights_sha256`` spares reading the weights again where ``weights_hash`` has just been asked for.
+    """
+    hashes = (weights_sha256 or weights_hash(folder)) + _file_hash(folder / CONFIG_FILE)
     return hashlib.sha256(hashes.encode()).hexdigest()
 
 

@@ -82,7 +82,14 @@ class Classifier:
     """A loaded checkpoint: photos in, genera and heatmaps out."""
 
     def __init__(
-        self, model: GenusNet, config: ModelConfig, folder: Path, identity: str, device: str, batch: int
+        self,
+        model: GenusNet,
+        config: ModelConfig,
+        folder: Path,
+        weights_sha256: str,
+        identity: str,
+        device: str,
+        batch: int,
     ) -> None:
         if batch < 1:
             raise PredictError(f"A batch of {batch} photos answers nothing: use 1 or more.")
@@ -90,6 +97,8 @@ class Classifier:
         self.model = model.to(self.device)
         self.config = config
         self.folder = folder
+        self.weights_sha256 = weights_sha256
+        """Hash of the weights file: tells whether two reports speak of the same network."""
         self.identity = identity
         """Hash of weights and config: two classifiers of one identity give the same answers."""
         self.batch = batch
@@ -118,12 +127,8 @@ class Classifier:
         folder = find_checkpoint(checkpoint)
         model, config = load_checkpoint(folder)
         # Hashed now: the files may change while this classifier answers.
-        return cls(model, config, folder, checkpoint_identity(folder), device, batch)
-
-    @cached_property
-    def weights_sha256(self) -> str:
-        """Hash of the weights file: tells whether two reports speak of the same network."""
-        return weights_hash(self.folder)
+        weights_sha256 = weights_hash(folder)
+        return cls(model, config, folder, weights_sha256, checkpoint_identity(folder, weights_sha256), device, batch)
 
     @property
     def genera(self) -> tuple[str, ...]:

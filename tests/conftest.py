@@ -1,5 +1,6 @@
 """What every test may ask for: the real photos where they are, synthetic ones everywhere."""
 
+import csv
 import os
 import shutil
 from pathlib import Path
@@ -42,3 +43,10 @@ def painted_app(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     shutil.copytree(SHIPPED_CHECKPOINTS / DEFAULT_MODEL, checkpoint, ignore=shutil.ignore_patterns("training"))
     evaluate(checkpoint, load_prepared(root / "prepared"))
     return {"MUSHROOM_PREPARED": str(root / "prepared"), "MUSHROOM_CHECKPOINTS": str(checkpoint.parent)}
+
+
+@pytest.fixture
+def test_photo(painted_app: dict[str, str]) -> str:
+    """The first painted photo of the test split, as the manifest names it."""
+    with Path(painted_app["MUSHROOM_PREPARED"], "manifest.csv").open() as file:
+        return next(row["photo"] for row in csv.DictReader(file) if row["split"] == "test")

@@ -5,14 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+from networks import untrained_checkpoint
 from painted import paint_photos
 
 from mushroom import engine
 from mushroom.__main__ import main as mushroom_command
-from mushroom.checkpoint import save_checkpoint
 from mushroom.classifier import Classifier
-from mushroom.model import ModelConfig, build_model
 from mushroom.streaming import answers, photo_files
 
 pytest.importorskip("onnxruntime", reason="needs the extra export")
@@ -20,11 +18,7 @@ pytest.importorskip("onnxruntime", reason="needs the extra export")
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("checkpoint") / "small"
-    config = ModelConfig(name="small", backbone="mobilenetv3_small_050", input_px=64)
-    save_checkpoint(folder, build_model(config), config)
-    return folder
+    return untrained_checkpoint(tmp_path_factory.mktemp("checkpoint") / "small")
 
 
 @pytest.fixture(scope="module")

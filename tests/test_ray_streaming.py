@@ -9,16 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from app_server import REPOSITORY
+from networks import untrained_checkpoint
 from painted import paint_photos
 
 from mushroom import ray_streaming
 from mushroom.__main__ import main as mushroom_command
-from mushroom.checkpoint import save_checkpoint
 from mushroom.classifier import Classifier
 from mushroom.errors import FAILED, SOME_PHOTOS_FAILED
-from mushroom.model import ModelConfig, build_model
 from mushroom.streaming import answer_line, answers, photo_files
 
 PHOTOS = 300
@@ -36,11 +34,7 @@ ATTENTIVE = {
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("checkpoint") / "small"
-    config = ModelConfig(name="small", backbone="mobilenetv3_small_050", input_px=64)
-    save_checkpoint(folder, build_model(config), config)
-    return folder
+    return untrained_checkpoint(tmp_path_factory.mktemp("checkpoint") / "small")
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 import torch
 from app_server import REPOSITORY
+from networks import untrained_checkpoint
 from painted import paint_photos
 
 from mushroom import streaming
@@ -37,11 +38,7 @@ AHEAD = BATCHES_AHEAD * BATCH
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small network that has learned nothing."""
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("checkpoint") / "small"
-    config = ModelConfig(name="small", backbone="mobilenetv3_small_050", input_px=64)
-    save_checkpoint(folder, build_model(config), config)
-    return folder
+    return untrained_checkpoint(tmp_path_factory.mktemp("checkpoint") / "small")
 
 
 @pytest.fixture(scope="module")

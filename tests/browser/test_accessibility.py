@@ -1,8 +1,6 @@
 """axe-core over every page, light and dark: nothing of the app's own is left, Streamlit's own is listed by name."""
 
-import csv
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -79,11 +77,6 @@ FAINT_SVG_TEXT = """
 """Text of charts and drawings that is under 4.5:1 on the page's paper: axe-core does not look into SVG."""
 
 
-def a_test_photo(painted_app: dict[str, str]) -> str:
-    with Path(painted_app["MUSHROOM_PREPARED"], "manifest.csv").open() as file:
-        return next(row["photo"] for row in csv.DictReader(file) if row["split"] == "test")
-
-
 PAGES = {
     "identify": "",
     "answer": "?photo={photo}",
@@ -98,12 +91,10 @@ PAGES = {
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("path", PAGES.values(), ids=PAGES)
-def test_axe_finds_nothing_of_ours(
-    browser: Any, address: str, painted_app: dict[str, str], path: str, theme: str
-) -> None:
+def test_axe_finds_nothing_of_ours(browser: Any, address: str, test_photo: str, path: str, theme: str) -> None:
     context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme=theme)
     page = context.new_page()
-    page.goto(f"{address}/{path.format(photo=a_test_photo(painted_app))}", timeout=WAIT_MS)
+    page.goto(f"{address}/{path.format(photo=test_photo)}", timeout=WAIT_MS)
     settled(page)
     problems = found(page)
     for _ in range(LOOKS):

@@ -7,17 +7,15 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
-import torch
+from networks import untrained_checkpoint
 from PIL import Image
 
 from mushroom.__main__ import main
-from mushroom.checkpoint import save_checkpoint
 from mushroom.classifier import Classifier
 from mushroom.cli.explain import top_region
 from mushroom.errors import FAILED, SOME_PHOTOS_FAILED, STOPPED
 from mushroom.explain import overlays
 from mushroom.genera import GENERA
-from mushroom.model import ModelConfig, build_model
 from mushroom.texts import SAFETY
 
 
@@ -32,11 +30,7 @@ def photo(tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small network that has learned nothing."""
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("checkpoint") / "small"
-    config = ModelConfig(name="small", backbone="mobilenetv3_small_050", input_px=64)
-    save_checkpoint(folder, build_model(config), config)
-    return folder
+    return untrained_checkpoint(tmp_path_factory.mktemp("checkpoint") / "small")
 
 
 def test_explain_writes_an_overlay_a_layer_a_film_strip_and_numbers(

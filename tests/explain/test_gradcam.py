@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 import torch
-from networks import FEATURES, GRADIENT, INPUT_PX, Toy, assert_same_maps, genus_net, photos, toy
+from networks import FEATURES, GRADIENT, INPUT_PX, Toy, assert_same_maps, genus_net, layer_names, photos, toy
 from torch import Tensor, nn
 
 from mushroom.errors import ExplanationError
@@ -15,15 +15,6 @@ from mushroom.explain.methods import METHODS
 from mushroom.model import GenusNet
 
 BACKWARD_METHODS = [key for key, method in METHODS.items() if method.needs == "gradient"]
-
-
-def layer_names(model: nn.Module) -> list[str]:
-    return [layer.name for layer in find_layers(model, INPUT_PX)]
-
-
-@pytest.fixture(scope="module")
-def model() -> GenusNet:
-    return genus_net().requires_grad_(False)
 
 
 # --- What comes out -----------------------------------------------------------------------------------------

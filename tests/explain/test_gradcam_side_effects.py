@@ -5,25 +5,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
-from networks import INPUT_PX, assert_same_maps, genus_net, photos, snapshot
+from networks import assert_same_maps, genus_net, layer_names, photos, snapshot
 from torch import Tensor, nn
 
 from mushroom.errors import ExplanationError
 from mushroom.explain.gradcam import heatmaps, heatmaps_of_every_class
-from mushroom.explain.layers import find_layers
 from mushroom.explain.methods import METHODS
 from mushroom.model import GenusNet
 
 BACKWARD_METHODS = [key for key, method in METHODS.items() if method.needs == "gradient"]
-
-
-def layer_names(model: nn.Module) -> list[str]:
-    return [layer.name for layer in find_layers(model, INPUT_PX)]
-
-
-@pytest.fixture(scope="module")
-def model() -> GenusNet:
-    return genus_net().requires_grad_(False)
 
 
 # --- A network that nobody can tell was looked at -----------------------------------------------------------

@@ -1,13 +1,29 @@
 """Networks for tests: small ones of timm's, and one whose heatmaps are known by hand."""
 
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
 
-from mushroom.model import GenusNet, build_head, create_backbone
+from mushroom.checkpoint import save_checkpoint
+from mushroom.explain.layers import find_layers
+from mushroom.model import GenusNet, ModelConfig, build_head, build_model, create_backbone
 
 INPUT_PX = 64
 BACKBONE = "test_efficientnet"
 """timm's networks for tests: whole architectures of a hundred thousand parameters."""
+
+
+def untrained_checkpoint(folder: Path) -> Path:
+    """A checkpoint folder of a small network that has learned nothing; the same one every time."""
+    torch.manual_seed(0)
+    config = ModelConfig(name="small", backbone="mobilenetv3_small_050", input_px=INPUT_PX)
+    save_checkpoint(folder, build_model(config), config)
+    return folder
+
+
+def layer_names(model: nn.Module) -> list[str]:
+    return [layer.name for layer in find_layers(model, INPUT_PX)]
 
 
 def genus_net(name: str = BACKBONE) -> GenusNet:
