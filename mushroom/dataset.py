@@ -8,7 +8,7 @@ was left out and why). A prepared folder that holds its photos, too, can be move
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +73,11 @@ class Prepared:
         """Photos per split and genus, in the order of both, zeros included."""
         table = self.manifest.groupby(["split", "genus"]).size()
         return {split: {genus: int(table.get((split, genus), 0)) for genus in self.genera} for split in SPLITS}
+
+    def without_split(self, split: str) -> "Prepared":
+        """The same without the photos of one split: ``test``, while a network is still being chosen."""
+        background = None if self.background is None else self.background[self.background.split != split]
+        return replace(self, manifest=self.manifest[self.manifest.split != split], background=background)
 
     def summary(self) -> str:
         """The photos per genus and split, what was left out, and notes, for a terminal."""

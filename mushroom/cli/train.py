@@ -17,6 +17,7 @@ from mushroom.training.probe import train_probe
 from mushroom.training.recipes import RECIPES, Recipe, with_epochs, with_setting
 from mushroom.training.start import PRETRAINED, RANDOM, backbone_of, check_sizes, new_config, new_network
 from mushroom.training.state import STATE_FOLDER
+from mushroom.training.teachers import load_teacher, taught_by
 from mushroom.training.trainer import Trainer, TrainingOptions
 
 GENUS = "genus"
@@ -46,6 +47,9 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     start.add_argument(
         "--random-backbone", action="store_const", const=RANDOM, dest="start", help="start from random numbers"
     )
+    parser.add_argument(
+        "--teachers", type=Path, nargs="+", default=[], metavar="CHECKPOINT", help="networks whose answers are learned"
+    )
     parser.add_argument("--input-px", type=int, metavar="PX", help="side that the finished network sees")
     parser.add_argument("--epochs", type=int, nargs="+", metavar="N", help="epochs of each phase of the recipe")
     parser.add_argument("--batch", type=int, help="photos a step")
@@ -71,7 +75,8 @@ def run(args: argparse.Namespace) -> int:
     if not PartialState().is_main_process:
         return 0
     draw_views(training, recipe, args.out / STATE_FOLDER, args.seed)
-    return print_evaluation(args.out, prepared, "validation")
+    # The test split is looked at by `evaluate` alone, once a network that ships.
+    return print_evaluation(args.out, prepared.without_split("test"), "validation")
 
 
 def train_network(
@@ -89,6 +94,8 @@ def train_network(
     backbone = backbone_of(args.backbone, args.start)
     sources = training.sources.tolist()
     config = new_config(out.name, backbone, args.start, recipe, prepared, others, args.seed, rank, sources)
+    teachers = [load_teacher(folder, config) for folder in args.teachers]
+    config = taught_by(config, teachers)
     model = new_network(config, args.start, args.seed)
     check_sizes(model, config, recipe)
 
@@ -97,7 +104,7 @@ def train_network(
 
     options = TrainingOptions(out, args.seed, args.workers, args.mixed_precision, resume, after_epoch)
     if recipe.phases:
-        Trainer(model, config, recipe, training, validation, options).run()
+        Trainer(model, config, recipe, training, validation, options, teachers).run()
     else:
         train_probe(model, config, recipe, training, validation, options)
 

@@ -29,6 +29,10 @@ class Phase:
     class_weighted: bool = False
     """Photos weigh in the loss inversely to the count of their genus."""
     label_smoothing: float = 0.0
+    mixing: float = 0.0
+    """Share of batches whose photos are mixed in pairs."""
+    distillation: float = 0.0
+    """Weight of what teachers answer against what the label says, where a run has teachers."""
     ema: float = 0.0
     """Decay per step of the averaged weights that are validated and kept; 0 keeps the trained weights."""
     patience: int = 0
