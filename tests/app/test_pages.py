@@ -9,19 +9,7 @@ from streamlit.testing.v1 import AppTest
 from mushroom.app.transfer import SCRIPT
 from mushroom.texts import SAFETY, percent
 
-
-@pytest.fixture(autouse=True)
-def painted(painted_app: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in painted_app.items():
-        monkeypatch.setenv(name, value)
-
-
-@pytest.fixture
-def test_photo(painted_app: dict[str, str]) -> str:
-    import csv
-
-    with Path(painted_app["MUSHROOM_PREPARED"], "manifest.csv").open() as file:
-        return next(row["photo"] for row in csv.DictReader(file) if row["split"] == "test")
+pytestmark = pytest.mark.usefixtures("painted")
 
 
 # --- All pages ----------------------------------------------------------------------------------------------
