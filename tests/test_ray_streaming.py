@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from app_server import REPOSITORY
-from networks import untrained_checkpoint
 from painted import paint_photos
 
 from mushroom import ray_streaming
@@ -30,11 +29,6 @@ ATTENTIVE = {
     "health_check_timeout_ms": 1000,
     "health_check_failure_threshold": 3,
 }
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return untrained_checkpoint(tmp_path_factory.mktemp("checkpoint") / "small")
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
-from networks import untrained_checkpoint
 from PIL import Image
 
 from mushroom.__main__ import main
@@ -25,12 +24,6 @@ def photo(tmp_path: Path) -> Path:
     path = tmp_path / "photo.png"
     Image.fromarray(coarse).resize((160, 120), Image.Resampling.BICUBIC).save(path)
     return path
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small network that has learned nothing."""
-    return untrained_checkpoint(tmp_path_factory.mktemp("checkpoint") / "small")
 
 
 def test_explain_writes_an_overlay_a_layer_a_film_strip_and_numbers(
