@@ -189,6 +189,10 @@ def test_regions_cover_the_mask_and_lie_on_the_photo(
 
 @given(heatmaps, sizes)
 @settings(deadline=None)
-def test_a_suggested_part_lies_on_the_photo(heatmap: np.ndarray, size: tuple[int, int]) -> None:
+def test_a_suggested_part_is_a_square_on_the_photo(heatmap: np.ndarray, size: tuple[int, int]) -> None:
     square = regions.suggested_square(heatmap, size)
-    assert square is None or (0 <= square[0] < square[2] <= size[0] and 0 <= square[1] < square[3] <= size[1])
+    if square is not None:
+        left, top, right, bottom = square
+        assert 0 <= left < right <= size[0]
+        assert 0 <= top < bottom <= size[1]
+        assert right - left == bottom - top
