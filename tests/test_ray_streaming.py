@@ -18,6 +18,7 @@ from mushroom.classifier import Classifier
 from mushroom.errors import FAILED, SOME_PHOTOS_FAILED
 from mushroom.streaming import answer_line, answers, photo_files
 
+SUPPORT = REPOSITORY / "tests" / "support"
 PHOTOS = 300
 PHOTOS_A_TASK = 6
 MEETING_PLACE = "MUSHROOM_TEST_MEETING_PLACE"
@@ -98,7 +99,7 @@ def test_a_machine_killed_in_mid_run_loses_nothing_and_repeats_nothing(
     monkeypatch.setattr(ray_streaming, "Answerer", NotingAnswerer)
     monkeypatch.setenv(MEETING_PLACE, str(tmp_path))
     # The machines must find this module, too.
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "tests")]))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, [REPOSITORY, SUPPORT])))
     machines = {machine.node_id: machine for machine in (cluster.add_node(num_cpus=1) for _ in range(2))}
     lines: list[dict[str, Any]] = []
     killed_after = 0
