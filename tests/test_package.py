@@ -44,9 +44,9 @@ def test_a_cold_predict_brings_neither_the_compiler_nor_what_only_training_needs
     )
     photo = REPOSITORY / "assets" / "drawings" / "Fly_agaric.png"
     command = [sys.executable, "-c", code, "predict", str(photo)]
-    told = subprocess.run(command, check=True, cwd=REPOSITORY, capture_output=True, text=True).stdout.splitlines()
-    assert "Amanita" in told[0]
-    assert told[1] == "[]"
+    output = subprocess.run(command, check=True, cwd=REPOSITORY, capture_output=True, text=True).stdout.splitlines()
+    assert "Amanita" in output[0]
+    assert output[1] == "[]"
 
 
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
@@ -116,9 +116,9 @@ def test_the_same_fault_has_the_same_status_and_one_sentence(
     filled = [part.format(photo=photo, out=tmp_path / "out", empty=tmp_path / "empty") for part in command]
     run = mushroom_command if command[0] == "mushroom" else train.main
     assert run(filled[1:]) == errors.FAILED
-    told = capsys.readouterr().err.strip()
-    assert told.endswith(".")
-    assert len(told.splitlines()) == 1
+    output = capsys.readouterr().err.strip()
+    assert output.endswith(".")
+    assert len(output.splitlines()) == 1
 
 
 def test_a_file_that_can_not_be_written_is_a_sentence_too(capsys: pytest.CaptureFixture[str]) -> None:
@@ -172,7 +172,7 @@ def test_an_installed_package_works_outside_the_checkout(tmp_path: Path) -> None
     subprocess.run([str(part) for part in install], check=True, cwd=tmp_path)
     photo = REPOSITORY / "assets" / "drawings" / "Fly_agaric.png"
     command = [str(python.parent / "mushroom"), "predict", str(photo)]
-    told = subprocess.run(command, check=True, cwd=tmp_path, capture_output=True, text=True).stdout
-    assert "Amanita" in told
+    output = subprocess.run(command, check=True, cwd=tmp_path, capture_output=True, text=True).stdout
+    assert "Amanita" in output
     assert {"installed_app.py", ".streamlit"} <= {path.name for path in (site / "mushroom" / "app").iterdir()}
     assert (site / "mushroom" / "py.typed").exists()

@@ -71,8 +71,8 @@ class NotingAnswerer(ray_streaming.Answerer):
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
         while len(list(self.meeting_place.iterdir())) < 2:
             threading.Event().wait(0.1)
-        told = super().__call__(batch)
-        return {"line": [json.dumps(json.loads(line) | {"machine": self.machine}) for line in told["line"]]}
+        output = super().__call__(batch)
+        return {"line": [json.dumps(json.loads(line) | {"machine": self.machine}) for line in output["line"]]}
 
 
 def assert_as_on_this_machine(lines: list[dict[str, Any]], archive: Path, checkpoint: Path) -> None:

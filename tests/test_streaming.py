@@ -48,8 +48,8 @@ def test_an_address_of_a_file_system_is_read_like_a_folder(archive: Path, checkp
     remote = list(photo_files(f"file://{archive}"))
     assert sorted(remote) == sorted(f"file://{path}" for path in local)
     classifier = Classifier.load(checkpoint)
-    told = {file.removeprefix("file://"): answer for file, answer in answers(classifier, remote)}
-    assert told == dict(answers(classifier, sorted(map(str, local))))
+    output = {file.removeprefix("file://"): answer for file, answer in answers(classifier, remote)}
+    assert output == dict(answers(classifier, sorted(map(str, local))))
 
 
 # --- Answers ------------------------------------------------------------------------------------------------
@@ -58,11 +58,11 @@ def test_an_address_of_a_file_system_is_read_like_a_folder(archive: Path, checkp
 def test_a_stream_gives_the_answers_that_predict_gives(archive: Path, checkpoint: Path) -> None:
     classifier = Classifier.load(checkpoint)
     files = list(photo_files(str(archive)))
-    told = list(answers(classifier, files))
-    assert [file for file, _ in told] == files
-    bad = [(file, answer) for file, answer in told if isinstance(answer, str)]
+    output = list(answers(classifier, files))
+    assert [file for file, _ in output] == files
+    bad = [(file, answer) for file, answer in output if isinstance(answer, str)]
     assert [Path(file).name for file, _ in bad] == ["50 not a photo.jpg"]
-    good = [answer for _, answer in told if not isinstance(answer, str)]
+    good = [answer for _, answer in output if not isinstance(answer, str)]
     alone = classifier.predict([read_photo_file(Path(file)) for file in files if "not a photo" not in file])
     assert [answer.genus for answer in good] == [answer.genus for answer in alone]
     torch.testing.assert_close(

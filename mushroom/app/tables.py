@@ -137,7 +137,7 @@ PALE_BELOW = 10
 
 def confusion_cells(confusion: Sequence[Sequence[int]], names: Sequence[str], *, pressable: bool) -> list[list[Cell]]:
     """Cells of ``verdict.confusion``: rows are the true names, columns the names and "none"; "true/told" is sent."""
-    told = [*names, "none"]
+    answers = [*names, "none"]
     return [
         [
             Cell(
@@ -147,7 +147,7 @@ def confusion_cells(confusion: Sequence[Sequence[int]], names: Sequence[str], *,
                 kind="meant" if true == answer else "mistake",
                 name=f"{true}/{answer}" if pressable and count else "",
             )
-            for answer, count in zip(told, row, strict=True)
+            for answer, count in zip(answers, row, strict=True)
         ]
         for true, row in zip(names, confusion, strict=True)
     ]

@@ -102,8 +102,8 @@ class LinkPreviews:
                     page = gzip.decompress(page)
                 body = named(page, scope["path"], scope.get("query_string", b""))
                 changed = (b"content-length", b"content-encoding", b"etag")
-                kept = [pair for pair in start["headers"] if pair[0] not in changed]
-                await send({**start, "headers": [*kept, (b"content-length", str(len(body)).encode())]})
+                other_headers = [pair for pair in start["headers"] if pair[0] not in changed]
+                await send({**start, "headers": [*other_headers, (b"content-length", str(len(body)).encode())]})
                 await send({"type": "http.response.body", "body": body})
 
         await self.app(scope, receive, gather if scope["type"] == "http" else send)

@@ -30,10 +30,10 @@ def test_the_track_record_says_whose_photos_and_is_not_told_of_drawings(
 ) -> None:
     monkeypatch.setattr(answer_text.records, "track_record", lambda *_: TrackRecord(0.9, 1.0, 90, 100))
     upload = Subject("upload", "a", b"", "0")
-    told = answer_text.track_record_html(upload, prediction(), classifier)
-    assert "Of 100 test photos" in told
-    assert "<b>90</b> right" in told
-    assert "the same collections" in told
+    output = answer_text.track_record_html(upload, prediction(), classifier)
+    assert "Of 100 test photos" in output
+    assert "<b>90</b> right" in output
+    assert "the same collections" in output
     assert "collections" not in answer_text.track_record_html(replace(upload, origin="test"), prediction(), classifier)
     assert answer_text.track_record_html(replace(upload, origin="drawing"), prediction(), classifier) == ""
     assert answer_text.track_record_html(upload, prediction(unknown=True), classifier) == ""
@@ -84,10 +84,10 @@ def test_many_names_are_folded_and_the_third_answer_stands_with_its_threshold() 
 
 def test_the_numbers_name_the_network(classifier: Classifier) -> None:
     explanation = classifier.explain(Image.new("RGB", (64, 48), (200, 60, 40)))
-    told = json.loads(downloads.explanation_json(Subject("upload", "a", b"", "0"), explanation, classifier))
-    assert told["model"] == classifier.config.name
-    assert told["weights_sha256"] == classifier.weights_sha256
-    assert told["schema"] == downloads.SCHEMA
+    output = json.loads(downloads.explanation_json(Subject("upload", "a", b"", "0"), explanation, classifier))
+    assert output["model"] == classifier.config.name
+    assert output["weights_sha256"] == classifier.weights_sha256
+    assert output["schema"] == downloads.SCHEMA
 
 
 def test_the_visitors_table_is_the_commands_with_a_guard_and_a_mark_for_spreadsheets(classifier: Classifier) -> None:

@@ -173,8 +173,8 @@ def test_what_all_sessions_hold_is_bounded(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_names_in_a_refusal_are_text() -> None:
-    told = uploads.refusal_html(Refusal("It is broken.", ("<i>", "b", "c", "d", "e")))
-    assert told == "<b>&lt;i&gt;</b>, <b>b</b>, <b>c</b> and 2 more files: It is broken."
+    output = uploads.refusal_html(Refusal("It is broken.", ("<i>", "b", "c", "d", "e")))
+    assert output == "<b>&lt;i&gt;</b>, <b>b</b>, <b>c</b> and 2 more files: It is broken."
 
 
 def test_a_smaller_copy_leaves_the_photo_as_it_is() -> None:

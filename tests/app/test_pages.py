@@ -54,10 +54,10 @@ def test_the_app_starts_on_identify() -> None:
 
 
 @pytest.mark.parametrize(
-    ("share", "told"), [(0, "0%"), (0.001, "<1%"), (0.5, "50%"), (0.994, "99%"), (0.9951, ">99%"), (1, "100%")]
+    ("share", "output"), [(0, "0%"), (0.001, "<1%"), (0.5, "50%"), (0.994, "99%"), (0.9951, ">99%"), (1, "100%")]
 )
-def test_nearly_sure_is_never_told_as_sure(share: float, told: str) -> None:
-    assert percent(share) == told
+def test_nearly_sure_is_never_told_as_sure(share: float, output: str) -> None:
+    assert percent(share) == output
 
 
 def test_no_folder_beside_the_script_is_taken_for_pages() -> None:

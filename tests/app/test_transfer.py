@@ -23,12 +23,12 @@ PAGE = b"<html><head><title>Streamlit</title></head><body></body></html>"
     ],
 )
 def test_every_page_has_a_title_and_a_text_with_the_safety_sentence(path: str, query: bytes, title: str) -> None:
-    told = named(PAGE, path, query).decode()
-    assert f"<title>{title}</title>" in told
-    assert f'property="og:title" content="{title}"' in told
-    assert told.count("<title>") == 1
-    assert SAFETY in told
-    assert "<script>" not in told
+    output = named(PAGE, path, query).decode()
+    assert f"<title>{title}</title>" in output
+    assert f'property="og:title" content="{title}"' in output
+    assert output.count("<title>") == 1
+    assert SAFETY in output
+    assert "<script>" not in output
 
 
 def test_what_is_no_page_stays_as_it_is() -> None:

@@ -225,8 +225,8 @@ def main() -> int:
         browser.close()
     for what, seconds in measured.items():
         budget = BUDGETS[what]
-        told = "" if budget is None else f"   budget {budget:.2f} s: {'kept' if seconds <= budget else 'MISSED'}"
-        print(f"{what:<54} {seconds:6.2f} s{told}")
+        output = "" if budget is None else f"   budget {budget:.2f} s: {'kept' if seconds <= budget else 'MISSED'}"
+        print(f"{what:<54} {seconds:6.2f} s{output}")
     print(f"{'server memory, one session':<54} {one:6.0f} MB")
     kept = "kept" if every <= 1536 else "MISSED"
     print(f"{f'server memory, {SESSIONS} sessions':<54} {every:6.0f} MB  budget 1536 MB: {kept}")

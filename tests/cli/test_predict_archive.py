@@ -102,10 +102,10 @@ def test_an_interrupted_run_says_how_to_go_on(archive: Path, checkpoint: Path, t
     assert running.stdout is not None
     assert running.stdout.readline()
     running.send_signal(signal.SIGINT)
-    _, told = running.communicate(timeout=60)
+    _, output = running.communicate(timeout=60)
     assert running.returncode == 130
-    assert "--resume" in told.splitlines()[-1]
-    assert "Traceback" not in told
+    assert "--resume" in output.splitlines()[-1]
+    assert "Traceback" not in output
 
 
 def test_photos_that_came_since_are_added(archive: Path, checkpoint: Path, whole_table: Path, tmp_path: Path) -> None:
@@ -208,9 +208,9 @@ def test_a_table_with_unreadable_files_ends_with_a_summary_and_a_status_of_its_o
     (few / "__MACOSX").mkdir()
     (few / "__MACOSX" / "0.jpg").write_bytes(b"no")
     assert predict(few, checkpoint, tmp_path / "table.csv") == SOME_PHOTOS_FAILED
-    told = capsys.readouterr().err
-    assert "2 photos answered, 1 can't be read (each says why)." in told
-    assert "3 files were skipped for their ending (.txt: 2, .mov: 1)." in told
+    output = capsys.readouterr().err
+    assert "2 photos answered, 1 can't be read (each says why)." in output
+    assert "3 files were skipped for their ending (.txt: 2, .mov: 1)." in output
     assert [Path(row["photo"]).name for row in rows(tmp_path / "table.csv")] == ["0.jpg", "1.jpg", "bad.jfif"]
 
 
@@ -255,9 +255,9 @@ def test_an_answer_that_is_no_number_is_a_sentence_and_no_invalid_json(
 
     monkeypatch.setattr(Classifier, "predict_images", broken)
     assert mushroom_command(["predict", str(few), "--json", "--checkpoint", str(checkpoint)]) == FAILED
-    out, told = capsys.readouterr()
+    out, output = capsys.readouterr()
     assert "NaN" not in out
-    assert "is not a number" in told
+    assert "is not a number" in output
 
 
 def test_a_line_names_the_model_and_its_weights(
@@ -285,12 +285,12 @@ def test_a_table_of_the_same_weights_with_another_temperature_is_not_gone_on_wit
 
 
 def test_the_batch_changes_no_answer(few: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    told = []
+    output = []
     for batch in ("1", "7"):
         command = ["predict", str(few), "--json", "--checkpoint", str(checkpoint), "--device", "cpu", "--batch", batch]
         assert mushroom_command(command) == 0
-        told.append([json.loads(line) for line in capsys.readouterr().out.splitlines()])
-    for one, other in zip(*told, strict=True):
+        output.append([json.loads(line) for line in capsys.readouterr().out.splitlines()])
+    for one, other in zip(*output, strict=True):
         assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-5)
 
 
@@ -309,11 +309,11 @@ def test_photos_of_one_mushroom_get_one_answer(few: Path, checkpoint: Path, caps
     (few / "bad.jpg").write_bytes(b"no")
     command = ["predict", str(few), "--together", "--json", "--checkpoint", str(checkpoint), "--batch", "1"]
     assert mushroom_command(command) == SOME_PHOTOS_FAILED
-    out, told = capsys.readouterr()
+    out, output = capsys.readouterr()
     [line] = [json.loads(line) for line in out.splitlines()]
     classifier = Classifier.load(checkpoint)
     expected = classifier.predict_together([read_photo_file(few / name) for name in ("0.jpg", "1.jpg")])
     assert line["probabilities"] == pytest.approx(expected.probabilities, abs=1e-5)
     assert [Path(photo).name for photo in line["photos"]] == ["0.jpg", "1.jpg"]
-    assert "bad.jpg: " in told
+    assert "bad.jpg: " in output
     assert mushroom_command([*command, "--csv", "table.csv"]) == FAILED

@@ -153,8 +153,8 @@ def _answer(subject: Subject, several: int) -> None:
     photo, explanation = explained
     lesson.show_row(subject)
     if lesson.hides_answer(subject):
-        told = explanation.prediction
-        lesson.ask(subject, photo, classifier.genera, None if told.unknown else told.genus)
+        answer = explanation.prediction
+        lesson.ask(subject, photo, classifier.genera, None if answer.unknown else answer.genus)
         return
     lesson.show_score(subject)
     of_whole = predictions.predict(classifier, replace(subject, crop=None)) if subject.crop else None
