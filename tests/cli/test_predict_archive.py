@@ -139,7 +139,7 @@ def test_a_table_of_another_network_is_not_gone_on_with(
 ) -> None:
     other = tmp_path / "other"
     torch.manual_seed(1)
-    config = ModelConfig(name="other", backbone="mobilenetv3_small_050", input_px=64)
+    config = ModelConfig(name="other", backbone="mobilenetv3_small_050", input_px=64, genera=GENERA)
     save_checkpoint(other, build_model(config), config)
     table = tmp_path / "table.csv"
     table.write_bytes(whole_table.read_bytes())

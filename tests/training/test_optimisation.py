@@ -5,6 +5,7 @@ import timm
 import torch
 from torch.nn import functional
 
+from mushroom.genera import GENERA
 from mushroom.model import GenusNet, ModelConfig, build_model
 from mushroom.training.data import ANY_OTHER
 from mushroom.training.optimisation import cosine_factor, genus_loss, make_optimizer
@@ -12,7 +13,7 @@ from mushroom.training.recipes import DEFAULT, NOTEBOOK, RECIPES
 
 
 def model_of(backbone: str) -> GenusNet:
-    return build_model(ModelConfig(name="x", backbone=backbone, input_px=64, head_dropouts=(0.1,)))
+    return build_model(ModelConfig(name="x", backbone=backbone, input_px=64, genera=GENERA, head_dropouts=(0.1,)))
 
 
 def test_without_others_the_loss_is_the_smoothed_cross_entropy() -> None:
