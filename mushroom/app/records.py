@@ -44,7 +44,7 @@ class Names:
 
 
 def names(folder: Path) -> Names:
-    """The names that a checkpoint folder's config.json gives, read without loading the network; none where it lacks them."""
+    """The names that a checkpoint folder's config.json gives, none where it lacks them; the network is not loaded."""
     path = folder / CONFIG_FILE
     config = _read_json(path, path.stat().st_mtime_ns)[0] if path.is_file() else {}
     found = config.get("genera")
