@@ -9,7 +9,7 @@ from answers import prediction
 from pages import headline, noise, open_page, press, texts
 from PIL import Image
 
-from mushroom.app import components, cropping, panels, steadiness
+from mushroom.app import components, covering, cropping, steadiness
 from mushroom.classifier import Prediction
 from mushroom.genera import GENERA
 from mushroom.texts import NONE_OF_THE_NINE
@@ -69,16 +69,16 @@ def test_what_is_no_rectangle_is_not_taken_from_a_browser(values: object) -> Non
 def test_an_answer_that_covering_does_not_change_is_not_said_to_miss_its_reasons() -> None:
     shares = dict.fromkeys(GENERA, 0.0) | {GENERA[0]: 0.9, GENERA[1]: 0.1}
     sure = Prediction(GENERA[0], 0.9, shares, False, 0.0, (0.0,) * 9)
-    same = panels._change(sure, sure)
+    same = covering.change(sure, sure)
     assert "the rest of the photo is enough" in same
     assert "may have counted all the same" in same
     other = replace(sure, genus=GENERA[1], confidence=0.9, probabilities=shares | {GENERA[0]: 0.1, GENERA[1]: 0.9})
-    assert f"would now say *{GENERA[1]}* (90%)" in panels._change(sure, other)
-    assert f"would now say: {NONE_OF_THE_NINE}" in panels._change(sure, replace(sure, unknown=True))
+    assert f"would now say *{GENERA[1]}* (90%)" in covering.change(sure, other)
+    assert f"would now say: {NONE_OF_THE_NINE}" in covering.change(sure, replace(sure, unknown=True))
 
 
 def test_a_rectangle_covers_what_lies_inside() -> None:
-    mask = panels.rectangle_mask(components.Rectangle(50, 0, 100, 50), Image.new("RGB", (10, 20)))
+    mask = covering.rectangle_mask(components.Rectangle(50, 0, 100, 50), Image.new("RGB", (10, 20)))
     assert mask.sum() == 5 * 10
     assert mask[:10, 5:].all()
 
@@ -116,7 +116,7 @@ def test_a_correction_shows_what_speaks_for_both_names(test_photo: str) -> None:
     app = open_page("identify", photo=test_photo, panel="wrong")
     answer = app.selectbox(key="widget:genus").value
     other = next(genus for genus in GENERA if genus != answer)
-    app.selectbox(key="correction").select(other).run()
+    app.selectbox(key="widget:correction").select(other).run()
     assert not app.exception
     assert f"What speaks for *{answer}*" in texts(app)
     assert f"What speaks for *{other}*" in texts(app)

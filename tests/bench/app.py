@@ -107,17 +107,23 @@ def medians(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
     return statistics.median(server), statistics.median(seen)
 
 
+SHOWN = """() => {
+  const picture = document.querySelector('.st-key-picture img')
+  const captions = [...document.querySelectorAll('[data-testid=stCaptionContainer]')]
+  const layer = captions.find((caption) => caption.textContent.includes('This layer sees'))
+  return picture && layer && [picture.src, picture.alt, layer.textContent].join()
+}"""
+"""What a visitor sees of the chosen layer and genus: two heatmaps may be the same picture, where both are empty."""
+
+
 def change_picture(page: Page, act: Callable[[], None]) -> Callable[[], None]:
-    """``act``, and wait until the picture is another one."""
+    """``act``, and wait until another layer or genus is shown."""
 
     def action() -> None:
-        old = page.locator(".st-key-picture img").get_attribute("src")
+        old = page.evaluate(SHOWN)
         act()
         page.wait_for_function(
-            "old => document.querySelector('.st-key-picture img')?.getAttribute('src') !== old",
-            arg=old,
-            timeout=WAIT_MS,
-            polling=10,
+            f"old => {{ const now = ({SHOWN})(); return now && now !== old }}", arg=old, timeout=WAIT_MS, polling=10
         )
 
     return action
