@@ -38,7 +38,7 @@ DEFAULT_METHOD = "gradcam"
 
 STYLE = """
 <style>
-.answer { margin: .1rem 0 0; padding: 0; font-family: "Source Serif", "Source Serif 4", Georgia, serif;
+.answer { margin: .1rem 0 0; padding: 0; font-family: var(--serif);
   font-size: 2.5rem; font-weight: 400; line-height: 1.1; overflow-wrap: anywhere; }
 .sure { margin: .35rem 0 0; font-size: 1.05rem; line-height: 1.45; max-width: 52rem; }
 .badge { display: inline-block; padding: .05rem .6rem; border-radius: 1rem; font-size: .9rem; font-weight: 600;
