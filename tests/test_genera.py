@@ -3,7 +3,7 @@
 import pytest
 
 from mushroom import genera, texts
-from mushroom.genera import COMMON_NAMES, GENERA, NINE, about, colours, common_name
+from mushroom.genera import GENERA, NINE, about, colours
 
 ENDORSING = ("edible", "delicious", "tasty", "culinary", "safe to")
 
@@ -37,20 +37,6 @@ def test_of_an_unknown_name_nothing_is_invented() -> None:
     assert "rank=SPECIES" in known.sources[1]
     assert " " not in known.sources[0].split("](")[1]
     assert about("Amanita") is genera.GENUS_BY_NAME["Amanita"]
-
-
-def test_every_language_has_every_genus() -> None:
-    assert len(COMMON_NAMES) == 12
-    for language, names in COMMON_NAMES.items():
-        assert tuple(names) == GENERA, language
-        assert all(name.strip() == name and name for name in names.values())
-        assert len(set(names.values())) == len(GENERA), language
-
-
-def test_a_visitors_language_may_name_a_country() -> None:
-    assert common_name("Russula", "de-AT") == common_name("Russula", "DE") == "Täublinge"
-    assert common_name("Russula", "tlh") is None
-    assert common_name("Tricholoma", "de") is None
 
 
 def test_sentences_follow_how_many_names_there_are_and_what_they_are() -> None:

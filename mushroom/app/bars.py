@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from mushroom.app import predictions
-from mushroom.genera import common_name
+from mushroom.common_names import common_name
 from mushroom.texts import none_of_these, percent
 
 if TYPE_CHECKING:

@@ -168,7 +168,7 @@ def describe_confusion(confusion: Sequence[Sequence[int]], names: Sequence[str])
         key=lambda mistake: -mistake[0],
     )
     most = ", ".join(f"{true} taken for {other} ({count})" for count, true, other in mistakes[:3])
-    return f"{right} of {total} photos are told right, {none} are told none of these." + (
+    return f"Told right: {right} of {total} photos; told none of these: {none}." + (
         f" The most frequent mistakes: {most}." if most else ""
     )
 

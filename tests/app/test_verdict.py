@@ -109,7 +109,7 @@ def test_the_matrix_has_a_column_none_and_its_cells_add_up() -> None:
     confusion = verdict.confusion(found, KNOWN.names)
     assert confusion == [[1, 0, 1], [1, 1, 0]]
     output = tables.describe_confusion(confusion, KNOWN.names)
-    assert "2 of 4 photos are told right, 1 are told none of these" in output
+    assert "Told right: 2 of 4 photos; told none of these: 1." in output
     assert "Boletus taken for Amanita (1)" in output
     cells = tables.confusion_cells(confusion, KNOWN.names, pressable=True)
     assert (cells[1][0].kind, cells[1][0].name) == ("mistake", "Boletus/Amanita")

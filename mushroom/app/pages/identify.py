@@ -51,6 +51,8 @@ STYLE = """
 .refused { margin: 0; font-size: .92rem; padding: .5rem .8rem; border-radius: .5rem;
   background: color-mix(in srgb, #c0392b 12%, transparent); border-left: 4px solid #c0392b; overflow-wrap: anywhere; }
 [data-testid="stFileUploaderDropzone"] { border-style: dashed; border-width: 1.5px; }
+/* The label says it already. */
+[data-testid="stFileUploaderDropzoneInstructions"] { display: none; }
 /* Streamlit tells a file that is too large by a sign alone. */
 [data-testid="stFileUploader"] span[role="alert"] { position: static !important; width: auto !important;
   height: auto !important; clip: auto !important; clip-path: none !important; white-space: normal !important;

@@ -178,7 +178,7 @@ def _one_by_one(scores: SplitScores, answers: Sequence[Answer], known: Names) ->
                 "Told right": counted.share_right if counted.count else None,
                 "Precision": row.precision if measured else None,
                 "Recall": row.recall if measured else None,
-                "Recall, 95 % interval": "{:.2f} to {:.2f}".format(*row.recall_interval) if measured else None,
+                "Recall, 95 % interval": "{:.2f} to {:.2f}".format(*row.recall_interval) if measured else "",
                 "F1": row.f1 if measured else None,
                 "Photos": row.support,
             }
