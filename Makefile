@@ -61,6 +61,7 @@ bench: $(VENV)/test-ready ## Print the measured times: training, heatmaps, app
 	$(BIN)/python tests/bench/gradcam.py
 	$(BIN)/python tests/bench/app.py
 	$(BIN)/python tests/bench/predict.py
+	$(BIN)/python tests/bench/device.py
 
 fuzz: $(VENV)/test-ready ## Throw 20,000 damaged files at the photo reader
 	$(BIN)/python tests/load/fuzz_photos.py 20000

@@ -4,7 +4,8 @@ One ``Classifier`` serves many threads at once. Its network is in eval mode with
 is loaded, and nothing here changes that.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -229,7 +230,7 @@ class Classifier:
         because half precision there is slower or changes answers.
         """
         half = torch.autocast("cuda", dtype=torch.float16, enabled=self.device.type == "cuda")
-        with torch.inference_mode(), half:
+        with memory_for(len(images), self.device), torch.inference_mode(), half:
             return network(images.to(self.device)).float().cpu().numpy()
 
     def explain(
@@ -257,15 +258,17 @@ class Classifier:
     ) -> list[Explanation]:
         """``explain`` of each of a batch of RGB photos, from one forward and one backward pass for all of them."""
         chosen = self.choose_layers(layers)
-        found = gradcam.heatmaps(
-            self.model,
-            self.to_images(photos).to(self.device),
-            [layer.name for layer in chosen],
-            targets=None if genus is None else [self.class_index(genus)] * len(photos),
-            method=method,
-            against=None if against is None else [self.class_index(against)] * len(photos),
-            answers=len(self.genera),
-        )
+        images = self.to_images(photos)
+        with memory_for(len(images), self.device):
+            found = gradcam.heatmaps(
+                self.model,
+                images.to(self.device),
+                [layer.name for layer in chosen],
+                targets=None if genus is None else [self.class_index(genus)] * len(photos),
+                method=method,
+                against=None if against is None else [self.class_index(against)] * len(photos),
+                answers=len(self.genera),
+            )
         return self._explanations(found, chosen, method)
 
     def channels(self, photo: Image.Image, genus: str) -> gradcam.Channels:
@@ -333,3 +336,17 @@ def choose_device(name: str) -> torch.device:
     if not present[name]:
         raise PredictError(f"This machine has no {name} device that can be used: choose auto or cpu.")
     return torch.device(name)
+
+
+@contextmanager
+def memory_for(count: int, device: torch.device) -> Iterator[None]:
+    """PredictError, with what to do about it, where ``count`` photos at a time don't fit into a device's memory."""
+    try:
+        yield
+    # CUDA has a type for it, the processor and MPS have not.
+    except RuntimeError as error:
+        if "out of memory" not in str(error) and "not enough memory" not in str(error):
+            raise
+        photos = "One photo doesn't" if count == 1 else f"{count} photos at a time don't"
+        advice = "use --device cpu" if count == 1 else f"give a smaller --batch than {count}"
+        raise PredictError(f"{photos} fit into the memory of the device {device.type}: {advice}.") from error

@@ -59,7 +59,7 @@ class Prepared:
     root: Path
     background_roots: Mapping[str, Path]
     fingerprint: str
-    genera: tuple[str, ...] = GENERA
+    genera: tuple[str, ...]
     left_out: Sequence[Mapping[str, str]] = field(default_factory=tuple)
     notes: Sequence[str] = field(default_factory=tuple)
 
@@ -103,7 +103,7 @@ class Prepared:
         for genus in self.genera:
             found = int(groups.get(genus, 0))
             trained = self.counts["train"][genus]
-            # The shipped networks answer nine genera whether or not a folder shows them all.
+            # A network may answer genera that a folder has no photos of.
             if found and (found < TRAINABLE_PHOTOS or not trained):
                 raise DatasetError(
                     f"{genus} has {_photos(found)} that {'looks' if found == 1 else 'look'} different, {trained} of "
@@ -177,7 +177,10 @@ def _read_facts(folder: Path) -> dict[str, Any]:
         raise DatasetError(f"{path} can't be read: run prepare again.") from error
     if not isinstance(read, dict):
         raise DatasetError(f"{path} holds no facts about photos: run prepare again.")
-    facts: dict[str, Any] = {"format": 1, "genera": list(GENERA), "left_out": [], "notes": [], **read}
+    facts: dict[str, Any] = {"format": 1, "left_out": [], "notes": [], **read}
+    if facts["format"] == 1:
+        # Such folders could be of no others, and name none.
+        facts.setdefault("genera", list(GENERA))
     kinds: dict[str, type] = {"root": str, "fingerprint": str, "genera": list, "background_roots": dict, "format": int}
     for name, kind in (kinds | {"left_out": list, "notes": list}).items():
         if not isinstance(facts.get(name), kind):

@@ -1,4 +1,4 @@
-"""What is known of genera by their names: colours, field marks, look-alikes, common names and sources.
+"""What is known of genera by their names: colours, field marks, look-alikes and sources.
 
 A checkpoint may know any names, and nothing outside this file knows what a name means. Of a name that is not here
 ``about`` tells no more than where to read of it.
@@ -226,40 +226,3 @@ def _made_colour(position: int) -> str:
     lightness = (0.42, 0.62, 0.30)[position % 3]
     red, green, blue = colorsys.hls_to_rgb((0.08 + GOLDEN_ANGLE * position) % 1, lightness, 0.55)
     return f"#{round(255 * red):02X}{round(255 * green):02X}{round(255 * blue):02X}"
-
-
-# --- Common names -------------------------------------------------------------------------------------------
-
-_NAMES = {
-    "en": "mushrooms · amanitas · boletes · webcaps · pinkgills · waxcaps · milkcaps · brittlegills · slippery jacks",
-    "de": "Champignons · Wulstlinge · Dickröhrlinge · Schleierlinge · Rötlinge · Saftlinge · Milchlinge · Täublinge · "
-    "Schmierröhrlinge",
-    "fr": "agarics · amanites · bolets · cortinaires · entolomes · hygrocybes · lactaires · russules · bolets visqueux",
-    "es": "champiñones · amanitas · boletos · cortinarios · entolomas · higrocibes · lactarios · rúsulas · babosos",
-    "nl": "champignons · amanieten · boleten · gordijnzwammen · satijnzwammen · wasplaten · melkzwammen · russula's · "
-    "ringboleten",
-    "pl": "pieczarka · muchomor · borowik · zasłonak · dzwonkówka · wilgotnica · mleczaj · gołąbek · maślak",
-    "cs": "pečárka · muchomůrka · hřib · pavučinec · závojenka · voskovka · ryzec · holubinka · klouzek",
-    "da": "champignon · fluesvamp · rørhat · slørhat · rødblad · vokshat · mælkehat · skørhat · slimrørhat",
-    "sv": "champinjoner · flugsvampar · stensoppar · spindlingar · rödlingar · vaxskivlingar · riskor · kremlor · "
-    "slemsoppar",
-    "ru": "шампиньон · мухомор · боровик · паутинник · энтолома · гигроцибе · млечник · сыроежка · маслёнок",
-    "ja": "ハラタケ属 · テングタケ属 · ヤマドリタケ属 · フウセンタケ属 · イッポンシメジ属 · アカヤマタケ属 · "
-    "カラハツタケ属 · ベニタケ属 · ヌメリイグチ属",
-    "zh": "蘑菇属 · 鹅膏菌属 · 牛肝菌属 · 丝膜菌属 · 粉褶菌属 · 湿伞属 · 乳菇属 · 红菇属 · 乳牛肝菌属",
-}
-"""Common names by language (ISO 639-1), in the order of ``GENERA``, as the language writes them in a list."""
-
-COMMON_NAMES: dict[str, dict[str, str]] = {
-    language: dict(zip(GENERA, names.split(" · "), strict=True)) for language, names in _NAMES.items()
-}
-
-
-def common_name(name: str, language: str) -> str | None:
-    """What people call a genus in a language ("de", "de-AT", "pt-BR"); None where that is not in this file."""
-    return COMMON_NAMES.get(language.replace("_", "-").split("-")[0].lower(), {}).get(name)
-
-
-def common_name_source(name: str, language: str) -> str:
-    """Where a common name can be checked: the article on the genus in the Wikipedia of that language."""
-    return f"https://{language.replace('_', '-').split('-')[0].lower()}.wikipedia.org/wiki/{quote(name)}"

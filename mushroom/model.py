@@ -13,7 +13,6 @@ from torch import nn
 
 from mushroom import quick_start
 from mushroom.errors import CheckpointError
-from mushroom.genera import GENERA
 
 quick_start.import_timm()
 
@@ -87,11 +86,11 @@ class ModelConfig:
     name: str
     backbone: str
     input_px: int
+    genera: tuple[str, ...]
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     head_widths: tuple[int, ...] = ()
     head_dropouts: tuple[float, ...] = ()
-    genera: tuple[str, ...] = GENERA
     other_genera: tuple[str, ...] = ()
     rank: str = "genus"
     temperature: float = 1.0

@@ -22,8 +22,8 @@ def none_of_these(count: int) -> str:
 
 def third_answer(count: int) -> str:
     """The third answer, beside right and wrong, of a checkpoint that knows ``count`` names."""
-    told = none_of_these(count)
-    return f"{told[:1].upper()}{told[1:]}, as far as I can tell"
+    answer = none_of_these(count)
+    return f"{answer[:1].upper()}{answer[1:]}, as far as I can tell"
 
 
 def _number(count: int) -> str:

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from painted import PAINTED, paint_photos
+from painted import ARCHIVE_PHOTOS, PAINTED, paint_photos
 
 # pytest-xdist has a worker for each core: torch's own threads would only get into each other's way.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -50,3 +50,21 @@ def test_photo(painted_app: dict[str, str]) -> str:
     """The first painted photo of the test split, as the manifest names it."""
     with Path(painted_app["MUSHROOM_PREPARED"], "manifest.csv").open() as file:
         return next(row["photo"] for row in csv.DictReader(file) if row["split"] == "test")
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small network that has learned nothing."""
+    from networks import untrained_checkpoint
+
+    return untrained_checkpoint(tmp_path_factory.mktemp("checkpoint") / "small")
+
+
+@pytest.fixture(scope="session")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Painted photos in folders, and among them a file that is none."""
+    folder = tmp_path_factory.mktemp("archive")
+    paint_photos(folder / "a" / "deep", (200, 40, 40), ARCHIVE_PHOTOS // 2)
+    paint_photos(folder / "b", (40, 200, 40), ARCHIVE_PHOTOS - ARCHIVE_PHOTOS // 2 - 1)
+    (folder / "b" / "50 not a photo.jpg").write_bytes(b"no")
+    return folder

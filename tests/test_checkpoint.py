@@ -29,7 +29,7 @@ from mushroom.errors import CheckpointError
 from mushroom.genera import GENERA
 from mushroom.model import Ancestor, ModelConfig, Provenance, build_model
 
-SMALL = ModelConfig(name="small", backbone="mobilenetv3_small_050", input_px=64, head_dropouts=(0.3,))
+SMALL = ModelConfig(name="small", backbone="mobilenetv3_small_050", input_px=64, genera=GENERA, head_dropouts=(0.3,))
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from networks import untrained_checkpoint
 from painted import paint_photos
 
 from mushroom import engine
@@ -14,11 +13,6 @@ from mushroom.classifier import Classifier
 from mushroom.streaming import answers, photo_files
 
 pytest.importorskip("onnxruntime", reason="needs the extra export")
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return untrained_checkpoint(tmp_path_factory.mktemp("checkpoint") / "small")
 
 
 @pytest.fixture(scope="module")

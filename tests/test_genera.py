@@ -3,7 +3,7 @@
 import pytest
 
 from mushroom import genera, texts
-from mushroom.genera import COMMON_NAMES, GENERA, NINE, about, colours, common_name
+from mushroom.genera import GENERA, NINE, about, colours
 
 ENDORSING = ("edible", "delicious", "tasty", "culinary", "safe to")
 
@@ -13,8 +13,8 @@ def test_every_genus_is_told_with_marks_look_alikes_and_sources() -> None:
         assert len(genus.field_marks) >= 3
         assert len(genus.look_alikes) >= 2
         assert all(source.startswith("[") for source in genus.sources)
-        told = " ".join((genus.description, *genus.field_marks, *genus.look_alikes)).lower()
-        assert not any(word in told for word in ENDORSING)
+        known = " ".join((genus.description, *genus.field_marks, *genus.look_alikes)).lower()
+        assert not any(word in known for word in ENDORSING)
 
 
 def test_the_nine_have_the_colours_they_always_had() -> None:
@@ -31,26 +31,12 @@ def test_names_that_nobody_knows_get_colours_of_their_own(count: int) -> None:
 
 
 def test_of_an_unknown_name_nothing_is_invented() -> None:
-    told = about("Хвост трутовика", "species")
-    assert (told.description, told.field_marks, told.look_alikes) == ("", (), ())
-    assert "%D0%A5" in told.sources[0]
-    assert "rank=SPECIES" in told.sources[1]
-    assert " " not in told.sources[0].split("](")[1]
+    known = about("Хвост трутовика", "species")
+    assert (known.description, known.field_marks, known.look_alikes) == ("", (), ())
+    assert "%D0%A5" in known.sources[0]
+    assert "rank=SPECIES" in known.sources[1]
+    assert " " not in known.sources[0].split("](")[1]
     assert about("Amanita") is genera.GENUS_BY_NAME["Amanita"]
-
-
-def test_every_language_has_every_genus() -> None:
-    assert len(COMMON_NAMES) == 12
-    for language, names in COMMON_NAMES.items():
-        assert tuple(names) == GENERA, language
-        assert all(name.strip() == name and name for name in names.values())
-        assert len(set(names.values())) == len(GENERA), language
-
-
-def test_a_visitors_language_may_name_a_country() -> None:
-    assert common_name("Russula", "de-AT") == common_name("Russula", "DE") == "Täublinge"
-    assert common_name("Russula", "tlh") is None
-    assert common_name("Tricholoma", "de") is None
 
 
 def test_sentences_follow_how_many_names_there_are_and_what_they_are() -> None:

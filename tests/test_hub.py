@@ -20,6 +20,7 @@ from mushroom.classifier import Classifier
 from mushroom.dataset import DATASET_FILE, load_prepared
 from mushroom.errors import CheckpointError, HubError
 from mushroom.evaluation.publish import publish, size_text
+from mushroom.genera import GENERA
 from mushroom.hub import HubAddress, fetch, fetch_test_photos, parse_address
 from mushroom.model import ModelConfig, build_model
 from mushroom.training.prepare import prepare
@@ -46,7 +47,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
 def checkpoint(tmp_path: Path) -> Path:
     """A small checkpoint folder with the report of the one that ships."""
     torch.manual_seed(0)
-    config = ModelConfig(name="small", backbone="mobilenetv3_small_050", input_px=64)
+    config = ModelConfig(name="small", backbone="mobilenetv3_small_050", input_px=64, genera=GENERA)
     folder = tmp_path / "small"
     save_checkpoint(folder, build_model(config), config)
     (folder / REPORT_FILE).write_bytes((list_checkpoints()[0] / REPORT_FILE).read_bytes())
@@ -62,8 +63,8 @@ def published(hub: Hub, checkpoint: Path) -> Hub:
 
 
 def test_publish_sends_the_folder_and_its_card_in_one_commit(hub: Hub, checkpoint: Path) -> None:
-    told = publish(checkpoint, REPO)
-    assert told == f"Published: hf://{REPO}@{hub.head}"
+    output = publish(checkpoint, REPO)
+    assert output == f"Published: hf://{REPO}@{hub.head}"
     files = hub.commits[hub.head]
     assert set(files) == {".gitattributes", WEIGHTS_FILE, CONFIG_FILE, REPORT_FILE, HISTORY_FILE, "README.md"}
     assert files[WEIGHTS_FILE] == (checkpoint / WEIGHTS_FILE).read_bytes()
@@ -87,12 +88,12 @@ def test_the_card_has_a_model_index_and_says_how_to_load_it(published: Hub) -> N
 
 
 def test_a_dry_run_asks_nothing_of_the_hub(hub: Hub, checkpoint: Path) -> None:
-    told = publish(checkpoint, REPO, dry_run=True)
-    assert WEIGHTS_FILE in told
-    assert "README.md" in told
-    assert "secret" not in told
-    assert "0.00" not in told
-    assert re.search(r"config.json  \d+ bytes|config.json  \d+\.\d kB", told)
+    output = publish(checkpoint, REPO, dry_run=True)
+    assert WEIGHTS_FILE in output
+    assert "README.md" in output
+    assert "secret" not in output
+    assert "0.00" not in output
+    assert re.search(r"config.json  \d+ bytes|config.json  \d+\.\d kB", output)
     assert hub.requests == []
 
 
@@ -213,10 +214,10 @@ def test_a_damaged_folder_is_not_published(hub: Hub, checkpoint: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "told"), [(0, "0 bytes"), (999, "999 bytes"), (2097, "2.1 kB"), (11_904_298, "11.90 MB")]
+    ("count", "output"), [(0, "0 bytes"), (999, "999 bytes"), (2097, "2.1 kB"), (11_904_298, "11.90 MB")]
 )
-def test_no_file_has_a_size_of_nothing(count: int, told: str) -> None:
-    assert size_text(count) == told
+def test_no_file_has_a_size_of_nothing(count: int, output: str) -> None:
+    assert size_text(count) == output
 
 
 @pytest.mark.parametrize("text", ["hf://", "hf://name", "hf://a/b/c", "hf://../etc", "hf://a/b@c d", "hf://a b/c"])

@@ -10,6 +10,7 @@ from timm.layers import resample_abs_pos_embed
 
 from mushroom.checkpoint import load_checkpoint, read_safetensors, save_checkpoint
 from mushroom.errors import CheckpointError
+from mushroom.genera import GENERA
 from mushroom.model import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -26,7 +27,7 @@ from mushroom.model import (
     registry_state,
 )
 
-SMALL = ModelConfig(name="small", backbone="mobilenetv3_small_050", input_px=64, head_dropouts=(0.3,))
+SMALL = ModelConfig(name="small", backbone="mobilenetv3_small_050", input_px=64, genera=GENERA, head_dropouts=(0.3,))
 
 
 @pytest.fixture
@@ -48,6 +49,7 @@ def test_the_notebooks_backbones_have_its_head_frozen_parameters_and_preprocessi
         name=shortcut,
         backbone=shortcut,
         input_px=input_px,
+        genera=GENERA,
         head_widths=widths,
         head_dropouts=NOTEBOOK_HEAD_DROPOUTS,
     )
@@ -132,7 +134,7 @@ def test_partial_backbone_weights_name_what_they_lack(tmp_path: Path) -> None:
     "name", ["vit_tiny_patch16_224", "deit_tiny_distilled_patch16_224", "swin_tiny_patch4_window7_224", "convit_tiny"]
 )
 def test_a_transformer_that_is_made_for_224_px_is_made_for_the_size_asked_for(name: str) -> None:
-    config = ModelConfig(name="small", backbone=name, input_px=96)
+    config = ModelConfig(name="small", backbone=name, input_px=96, genera=GENERA)
     model = build_model(config).eval()
     assert model(torch.zeros(1, 3, 96, 96)).shape == (1, 9)
 
@@ -143,7 +145,7 @@ def test_grids_that_follow_the_photo_take_another_size_in_training() -> None:
 
 
 def test_a_checkpoint_brings_its_fixed_grid_back(tmp_path: Path) -> None:
-    config = ModelConfig(name="small", backbone="mixer_s32_224", input_px=96)
+    config = ModelConfig(name="small", backbone="mixer_s32_224", input_px=96, genera=GENERA)
     model = build_model(config).eval()
     save_checkpoint(tmp_path, model, config)
     image = torch.rand(1, 3, 96, 96)

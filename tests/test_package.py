@@ -19,6 +19,7 @@ from mushroom import errors
 from mushroom.__main__ import main as mushroom_command
 from mushroom.checkpoint import list_checkpoints, save_checkpoint
 from mushroom.cli import app
+from mushroom.genera import GENERA
 from mushroom.model import ModelConfig, build_model
 
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
@@ -44,9 +45,9 @@ def test_a_cold_predict_brings_neither_the_compiler_nor_what_only_training_needs
     )
     photo = REPOSITORY / "assets" / "drawings" / "Fly_agaric.png"
     command = [sys.executable, "-c", code, "predict", str(photo)]
-    told = subprocess.run(command, check=True, cwd=REPOSITORY, capture_output=True, text=True).stdout.splitlines()
-    assert "Amanita" in told[0]
-    assert told[1] == "[]"
+    output = subprocess.run(command, check=True, cwd=REPOSITORY, capture_output=True, text=True).stdout.splitlines()
+    assert "Amanita" in output[0]
+    assert output[1] == "[]"
 
 
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
@@ -116,9 +117,9 @@ def test_the_same_fault_has_the_same_status_and_one_sentence(
     filled = [part.format(photo=photo, out=tmp_path / "out", empty=tmp_path / "empty") for part in command]
     run = mushroom_command if command[0] == "mushroom" else train.main
     assert run(filled[1:]) == errors.FAILED
-    told = capsys.readouterr().err.strip()
-    assert told.endswith(".")
-    assert len(told.splitlines()) == 1
+    output = capsys.readouterr().err.strip()
+    assert output.endswith(".")
+    assert len(output.splitlines()) == 1
 
 
 def test_a_file_that_can_not_be_written_is_a_sentence_too(capsys: pytest.CaptureFixture[str]) -> None:
@@ -135,7 +136,7 @@ def test_a_file_that_can_not_be_written_is_a_sentence_too(capsys: pytest.Capture
 @pytest.fixture
 def own(tmp_path: Path) -> Path:
     """A checkpoint folder beside another one."""
-    config = ModelConfig(name="mine", backbone="mobilenetv3_small_050", input_px=64)
+    config = ModelConfig(name="mine", backbone="mobilenetv3_small_050", input_px=64, genera=GENERA)
     model = build_model(config)
     for name in ("another", "mine"):
         save_checkpoint(tmp_path / "runs" / name, model, config)
@@ -172,7 +173,7 @@ def test_an_installed_package_works_outside_the_checkout(tmp_path: Path) -> None
     subprocess.run([str(part) for part in install], check=True, cwd=tmp_path)
     photo = REPOSITORY / "assets" / "drawings" / "Fly_agaric.png"
     command = [str(python.parent / "mushroom"), "predict", str(photo)]
-    told = subprocess.run(command, check=True, cwd=tmp_path, capture_output=True, text=True).stdout
-    assert "Amanita" in told
+    output = subprocess.run(command, check=True, cwd=tmp_path, capture_output=True, text=True).stdout
+    assert "Amanita" in output
     assert {"installed_app.py", ".streamlit"} <= {path.name for path in (site / "mushroom" / "app").iterdir()}
     assert (site / "mushroom" / "py.typed").exists()

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from app_server import REPOSITORY
-from networks import untrained_checkpoint
 from painted import paint_photos
 
 from mushroom import ray_streaming
@@ -19,6 +18,7 @@ from mushroom.classifier import Classifier
 from mushroom.errors import FAILED, SOME_PHOTOS_FAILED
 from mushroom.streaming import answer_line, answers, photo_files
 
+SUPPORT = REPOSITORY / "tests" / "support"
 PHOTOS = 300
 PHOTOS_A_TASK = 6
 MEETING_PLACE = "MUSHROOM_TEST_MEETING_PLACE"
@@ -30,11 +30,6 @@ ATTENTIVE = {
     "health_check_timeout_ms": 1000,
     "health_check_failure_threshold": 3,
 }
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return untrained_checkpoint(tmp_path_factory.mktemp("checkpoint") / "small")
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +71,8 @@ class NotingAnswerer(ray_streaming.Answerer):
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
         while len(list(self.meeting_place.iterdir())) < 2:
             threading.Event().wait(0.1)
-        told = super().__call__(batch)
-        return {"line": [json.dumps(json.loads(line) | {"machine": self.machine}) for line in told["line"]]}
+        output = super().__call__(batch)
+        return {"line": [json.dumps(json.loads(line) | {"machine": self.machine}) for line in output["line"]]}
 
 
 def assert_as_on_this_machine(lines: list[dict[str, Any]], archive: Path, checkpoint: Path) -> None:
@@ -104,7 +99,7 @@ def test_a_machine_killed_in_mid_run_loses_nothing_and_repeats_nothing(
     monkeypatch.setattr(ray_streaming, "Answerer", NotingAnswerer)
     monkeypatch.setenv(MEETING_PLACE, str(tmp_path))
     # The machines must find this module, too.
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "tests")]))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, [REPOSITORY, SUPPORT])))
     machines = {machine.node_id: machine for machine in (cluster.add_node(num_cpus=1) for _ in range(2))}
     lines: list[dict[str, Any]] = []
     killed_after = 0

@@ -1,71 +1,28 @@
-"""Predicting archives: files in order, little memory, tables that go on where they were cut off."""
+"""Predicting archives: files in order, answers in batches, little memory."""
 
-import csv
-import json
-import os
-import shutil
-import signal
-import subprocess
-import sys
 import threading
 import tracemalloc
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import pytest
 import torch
-from app_server import REPOSITORY
-from networks import untrained_checkpoint
-from painted import paint_photos
+from painted import ARCHIVE_PHOTOS, paint_photos
 
 from mushroom import streaming
-from mushroom.__main__ import main as mushroom_command
-from mushroom.checkpoint import save_checkpoint
 from mushroom.classifier import BATCH, Classifier, Prediction
-from mushroom.errors import FAILED, SOME_PHOTOS_FAILED
-from mushroom.genera import GENERA
-from mushroom.model import ModelConfig, build_model
 from mushroom.photos import read_photo_file
 from mushroom.streaming import BATCHES_AHEAD, answers, photo_files
-from mushroom.table import columns
 
-PHOTOS = 3 * BATCH + 5
 AHEAD = BATCHES_AHEAD * BATCH
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small network that has learned nothing."""
-    return untrained_checkpoint(tmp_path_factory.mktemp("checkpoint") / "small")
-
-
-@pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Painted photos in folders, and among them a file that is none."""
-    folder = tmp_path_factory.mktemp("archive")
-    paint_photos(folder / "a" / "deep", (200, 40, 40), PHOTOS // 2)
-    paint_photos(folder / "b", (40, 200, 40), PHOTOS - PHOTOS // 2 - 1)
-    (folder / "b" / "50 not a photo.jpg").write_bytes(b"no")
-    return folder
-
-
-def rows(table: Path) -> list[dict[str, str]]:
-    with table.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-        return list(csv.DictReader(file))
-
-
-def predict(archive: Path, checkpoint: Path, table: Path, *more: str) -> int:
-    return mushroom_command(["predict", str(archive), "--checkpoint", str(checkpoint), "--csv", str(table), *more])
-
 
 # --- Files --------------------------------------------------------------------------------------------------
 
 
 def test_files_come_in_order_from_all_folders(archive: Path) -> None:
     files = list(photo_files(str(archive)))
-    assert len(files) == PHOTOS
+    assert len(files) == ARCHIVE_PHOTOS
     assert files == sorted(files)
     assert files == list(photo_files(str(archive)))
 
@@ -91,8 +48,8 @@ def test_an_address_of_a_file_system_is_read_like_a_folder(archive: Path, checkp
     remote = list(photo_files(f"file://{archive}"))
     assert sorted(remote) == sorted(f"file://{path}" for path in local)
     classifier = Classifier.load(checkpoint)
-    told = {file.removeprefix("file://"): answer for file, answer in answers(classifier, remote)}
-    assert told == dict(answers(classifier, sorted(map(str, local))))
+    output = {file.removeprefix("file://"): answer for file, answer in answers(classifier, remote)}
+    assert output == dict(answers(classifier, sorted(map(str, local))))
 
 
 # --- Answers ------------------------------------------------------------------------------------------------
@@ -101,11 +58,11 @@ def test_an_address_of_a_file_system_is_read_like_a_folder(archive: Path, checkp
 def test_a_stream_gives_the_answers_that_predict_gives(archive: Path, checkpoint: Path) -> None:
     classifier = Classifier.load(checkpoint)
     files = list(photo_files(str(archive)))
-    told = list(answers(classifier, files))
-    assert [file for file, _ in told] == files
-    bad = [(file, answer) for file, answer in told if isinstance(answer, str)]
+    output = list(answers(classifier, files))
+    assert [file for file, _ in output] == files
+    bad = [(file, answer) for file, answer in output if isinstance(answer, str)]
     assert [Path(file).name for file, _ in bad] == ["50 not a photo.jpg"]
-    good = [answer for _, answer in told if not isinstance(answer, str)]
+    good = [answer for _, answer in output if not isinstance(answer, str)]
     alone = classifier.predict([read_photo_file(Path(file)) for file in files if "not a photo" not in file])
     assert [answer.genus for answer in good] == [answer.genus for answer in alone]
     torch.testing.assert_close(
@@ -164,288 +121,4 @@ def test_reading_goes_on_while_the_network_works(
 
     monkeypatch.setattr(streaming, "_read_image", counted_read)
     monkeypatch.setattr(classifier, "predict_images", predict_when_the_next_batch_is_read)
-    assert len(list(answers(classifier, photo_files(str(archive))))) == PHOTOS
-
-
-# --- A table that was cut off -------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def whole_table(archive: Path, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    table = tmp_path_factory.mktemp("table") / "whole.csv"
-    assert predict(archive, checkpoint, table) == SOME_PHOTOS_FAILED
-    return table
-
-
-def assert_same_rows(table: Path, whole: Path) -> None:
-    """The same photos once each, in order, with the same answers up to rounding by the batch's size."""
-    found, expected = rows(table), rows(whole)
-    assert [row["photo"] for row in found] == [row["photo"] for row in expected]
-    for row, other in zip(found, expected, strict=True):
-        assert (row["genus"], row["error"], row["weights"]) == (other["genus"], other["error"], other["weights"])
-        if row["genus"]:
-            assert float(row["confidence"]) == pytest.approx(float(other["confidence"]), abs=1e-4)
-
-
-@pytest.mark.parametrize("share", [0.0, 0.001, 0.2, 0.5, 0.77, 0.999, 1.0])
-def test_a_table_cut_off_anywhere_is_finished(
-    share: float, archive: Path, checkpoint: Path, whole_table: Path, tmp_path: Path
-) -> None:
-    table = tmp_path / "table.csv"
-    data = whole_table.read_bytes()
-    table.write_bytes(data[: int(share * len(data))])
-    predict(archive, checkpoint, table, "--resume")
-    assert_same_rows(table, whole_table)
-
-
-def test_a_killed_run_is_finished_without_loss_or_repetition(
-    archive: Path, checkpoint: Path, whole_table: Path, tmp_path: Path
-) -> None:
-    table = tmp_path / "table.csv"
-    command = [sys.executable, "-m", "mushroom", "predict", str(archive), "--checkpoint", str(checkpoint)]
-    running = subprocess.Popen(
-        [*command, "--csv", str(table), "--json"], cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    )
-    assert running.stdout is not None
-    for _ in range(BATCH + 3):
-        assert running.stdout.readline()
-    running.kill()
-    running.wait()
-    assert 0 < len(rows(table)) < PHOTOS
-    predict(archive, checkpoint, table, "--resume")
-    assert_same_rows(table, whole_table)
-
-
-def test_an_interrupted_run_says_how_to_go_on(archive: Path, checkpoint: Path, tmp_path: Path) -> None:
-    # So many that a quick machine is not done before the signal comes.
-    many = tmp_path / "many"
-    many.mkdir()
-    photo = next(path for path in photo_files(str(archive)) if "not a photo" not in path)
-    for number in range(5000):
-        (many / f"{number}.jpg").hardlink_to(photo)
-    command = [sys.executable, "-m", "mushroom", "predict", str(many), "--checkpoint", str(checkpoint)]
-    running = subprocess.Popen(
-        [*command, "--csv", str(tmp_path / "table.csv"), "--json"],
-        cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert running.stdout is not None
-    assert running.stdout.readline()
-    running.send_signal(signal.SIGINT)
-    _, told = running.communicate(timeout=60)
-    assert running.returncode == 130
-    assert "--resume" in told.splitlines()[-1]
-    assert "Traceback" not in told
-
-
-def test_photos_that_came_since_are_added(archive: Path, checkpoint: Path, whole_table: Path, tmp_path: Path) -> None:
-    table = tmp_path / "table.csv"
-    table.write_bytes(whole_table.read_bytes())
-    paint_photos(tmp_path / "more", (9, 9, 200), 2)
-    command = ["predict", str(tmp_path / "more"), str(archive), "--checkpoint", str(checkpoint)]
-    assert mushroom_command([*command, "--csv", str(table), "--resume"]) == 0
-    photos = [row["photo"] for row in rows(table)]
-    assert len(photos) == len(set(photos)) == PHOTOS + 2
-
-
-def test_names_that_are_no_text_and_names_of_two_lines_come_through(checkpoint: Path, tmp_path: Path) -> None:
-    paint_photos(tmp_path / "odd", (9, 9, 200), 3)
-    os.rename(tmp_path / "odd" / "0.jpg", os.fsencode(tmp_path / "odd") + b"/\xff.jpg")
-    os.rename(tmp_path / "odd" / "1.jpg", tmp_path / "odd" / "two\nlines.jpg")
-    table = tmp_path / "table.csv"
-    assert predict(tmp_path / "odd", checkpoint, table) == 0
-    whole = table.read_bytes()
-    names = {os.fsencode(Path(row["photo"]).name) for row in rows(table)}
-    assert names == {b"2.jpg", b"two\nlines.jpg", b"\xff.jpg"}
-    for cut in (len(whole) - 3, whole.index(b"two\n") + 5):
-        table.write_bytes(whole[:cut])
-        assert predict(tmp_path / "odd", checkpoint, table, "--resume") == 0
-        assert {os.fsencode(Path(row["photo"]).name) for row in rows(table)} == names
-        assert len(rows(table)) == 3
-
-
-def test_a_table_of_another_network_is_not_gone_on_with(
-    archive: Path, checkpoint: Path, whole_table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    other = tmp_path / "other"
-    torch.manual_seed(1)
-    config = ModelConfig(name="other", backbone="mobilenetv3_small_050", input_px=64)
-    save_checkpoint(other, build_model(config), config)
-    table = tmp_path / "table.csv"
-    table.write_bytes(whole_table.read_bytes())
-    assert predict(archive, other, table, "--resume") == FAILED
-    assert "another network" in capsys.readouterr().err
-    assert table.read_bytes() == whole_table.read_bytes()
-
-
-def test_a_file_that_is_no_such_table_is_left_alone(
-    archive: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    table = tmp_path / "letters.csv"
-    table.write_text(",".join("x" * len(columns(GENERA))) + "\nmine,to,keep\n")
-    before = table.read_bytes()
-    assert predict(archive, checkpoint, table, "--resume") == FAILED
-    assert "no table that this version's predict began" in capsys.readouterr().err
-    assert table.read_bytes() == before
-
-
-def test_resume_without_a_table_is_told(archive: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert mushroom_command(["predict", str(archive), "--resume"]) == FAILED
-    assert "--csv" in capsys.readouterr().err
-
-
-# --- What a run tells, and what it leaves alone ---------------------------------------------------------------
-
-
-@pytest.fixture
-def few(tmp_path: Path) -> Path:
-    """Two photos."""
-    paint_photos(tmp_path / "few", (9, 9, 200), 2)
-    return tmp_path / "few"
-
-
-def test_a_finished_table_is_not_overwritten(
-    few: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    table = tmp_path / "table.csv"
-    table.write_text("mine to keep\n")
-    assert predict(few, checkpoint, table) == FAILED
-    assert "is there already: add --resume" in capsys.readouterr().err
-    assert table.read_text() == "mine to keep\n"
-
-
-def test_a_photo_replaced_under_the_same_name_is_answered_anew(few: Path, checkpoint: Path, tmp_path: Path) -> None:
-    table = tmp_path / "table.csv"
-    assert predict(few, checkpoint, table) == 0
-    before = {row["photo"]: row for row in rows(table)}
-    paint_photos(tmp_path / "other", (200, 9, 9), 1)
-    os.replace(tmp_path / "other" / "0.jpg", few / "0.jpg")
-    assert predict(few, checkpoint, table, "--resume") == 0
-    after = {row["photo"]: row for row in rows(table)}
-    assert len(rows(table)) == len(after) == 2
-    changed, same = str(few / "0.jpg"), str(few / "1.jpg")
-    assert after[changed]["confidence"] != before[changed]["confidence"]
-    assert after[changed]["modified"] != before[changed]["modified"]
-    assert after[same] == before[same]
-
-
-def test_a_table_with_unreadable_files_ends_with_a_summary_and_a_status_of_its_own(
-    few: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (few / "bad.jfif").write_bytes(b"no")
-    for name in ("film.mov", "notes.txt", "more.txt", "._0.jpg", ".DS_Store"):
-        (few / name).write_bytes(b"no")
-    (few / "__MACOSX").mkdir()
-    (few / "__MACOSX" / "0.jpg").write_bytes(b"no")
-    assert predict(few, checkpoint, tmp_path / "table.csv") == SOME_PHOTOS_FAILED
-    told = capsys.readouterr().err
-    assert "2 photos answered, 1 can't be read (each says why)." in told
-    assert "3 files were skipped for their ending (.txt: 2, .mov: 1)." in told
-    assert [Path(row["photo"]).name for row in rows(tmp_path / "table.csv")] == ["0.jpg", "1.jpg", "bad.jfif"]
-
-
-def test_a_folder_without_photos_says_which_files_it_has(
-    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "raw").mkdir()
-    (tmp_path / "raw" / "a.cr2").write_bytes(b"no")
-    assert mushroom_command(["predict", str(tmp_path / "raw")]) == FAILED
-    assert "1 file was skipped for its ending (.cr2: 1)." in capsys.readouterr().err
-
-
-def test_names_can_not_break_the_lines_of_the_plain_output(
-    few: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    os.rename(few / "0.jpg", few / "two\nlines\x1b[31m.jpg")
-    assert mushroom_command(["predict", str(few), "--checkpoint", str(checkpoint)]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2
-    assert "two\\nlines\\x1b[31m.jpg: " in lines[1]
-
-
-def test_the_table_guards_names_that_begin_like_formulas_and_goes_on_with_them(
-    few: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    os.rename(few / "0.jpg", few / "=1+1.jpg")
-    monkeypatch.chdir(few)
-    table = tmp_path / "table.csv"
-    command = ["predict", "=1+1.jpg", "1.jpg", "--checkpoint", str(checkpoint), "--csv", str(table)]
-    assert mushroom_command(command) == 0
-    assert mushroom_command([*command, "--resume"]) == 0
-    assert [row["photo"] for row in rows(table)] == ["'=1+1.jpg", "1.jpg"]
-
-
-def test_an_answer_that_is_no_number_is_a_sentence_and_no_invalid_json(
-    few: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    real = Classifier.predict_images
-
-    def broken(classifier: Classifier, images: torch.Tensor) -> list[Prediction]:
-        return [replace(answer, confidence=float("nan")) for answer in real(classifier, images)]
-
-    monkeypatch.setattr(Classifier, "predict_images", broken)
-    assert mushroom_command(["predict", str(few), "--json", "--checkpoint", str(checkpoint)]) == FAILED
-    out, told = capsys.readouterr()
-    assert "NaN" not in out
-    assert "is not a number" in told
-
-
-def test_a_line_names_the_model_and_its_weights(
-    few: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert mushroom_command(["predict", str(few), "--json", "--checkpoint", str(checkpoint)]) == 0
-    line = json.loads(capsys.readouterr().out.splitlines()[0])
-    assert (line["model"], line["weights"]) == ("small", Classifier.load(checkpoint).weights_sha256[:12])
-
-
-def test_a_table_of_the_same_weights_with_another_temperature_is_not_gone_on_with(
-    few: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    changed = tmp_path / "changed"
-    shutil.copytree(checkpoint, changed)
-    config = json.loads((changed / "config.json").read_text())
-    (changed / "config.json").write_text(json.dumps(config | {"temperature": 2.5}))
-    table = tmp_path / "table.csv"
-    assert predict(few, checkpoint, table) == 0
-    assert predict(few, changed, table, "--resume") == FAILED
-    assert "another network" in capsys.readouterr().err
-
-
-# --- Where it runs, and several photos of one mushroom --------------------------------------------------------
-
-
-def test_the_batch_changes_no_answer(few: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    told = []
-    for batch in ("1", "7"):
-        command = ["predict", str(few), "--json", "--checkpoint", str(checkpoint), "--device", "cpu", "--batch", batch]
-        assert mushroom_command(command) == 0
-        told.append([json.loads(line) for line in capsys.readouterr().out.splitlines()])
-    for one, other in zip(*told, strict=True):
-        assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-5)
-
-
-def test_a_device_that_is_not_there_and_a_batch_of_none_are_told(
-    few: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert mushroom_command(["predict", str(few), "--device", "cuda"]) == FAILED
-    assert "no cuda device" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        mushroom_command(["predict", str(few), "--batch", "0"])
-    assert "1 or more" in capsys.readouterr().err
-
-
-def test_photos_of_one_mushroom_get_one_answer(few: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (few / "bad.jpg").write_bytes(b"no")
-    command = ["predict", str(few), "--together", "--json", "--checkpoint", str(checkpoint), "--batch", "1"]
-    assert mushroom_command(command) == SOME_PHOTOS_FAILED
-    out, told = capsys.readouterr()
-    [line] = [json.loads(line) for line in out.splitlines()]
-    classifier = Classifier.load(checkpoint)
-    expected = classifier.predict_together([read_photo_file(few / name) for name in ("0.jpg", "1.jpg")])
-    assert line["probabilities"] == pytest.approx(expected.probabilities, abs=1e-5)
-    assert [Path(photo).name for photo in line["photos"]] == ["0.jpg", "1.jpg"]
-    assert "bad.jpg: " in told
-    assert mushroom_command([*command, "--csv", "table.csv"]) == FAILED
+    assert len(list(answers(classifier, photo_files(str(archive))))) == ARCHIVE_PHOTOS

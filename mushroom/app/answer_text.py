@@ -58,13 +58,13 @@ def track_record_html(subject: Subject, prediction: "Prediction", classifier: "C
     found = records.track_record(classifier.folder, prediction.confidence)
     if found is None:
         return ""
-    told = (
+    sentence = (
         f"Of {found.count} test photos that it named when {found.lower:.0%} to {found.upper:.0%} sure, it named "
         f"<b>{found.right}</b> right."
     )
     if subject.origin == "upload":
-        told += (
+        sentence += (
             " Those photos come from the same collections as the ones it learned from. Yours does not, and it is "
             "wrong more often about photos like yours."
         )
-    return told
+    return sentence

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from mushroom.app import predictions
-from mushroom.genera import common_name
+from mushroom.common_names import common_name
 from mushroom.texts import none_of_these, percent
 
 if TYPE_CHECKING:
@@ -108,21 +108,21 @@ def rows(classifier: "Classifier", prediction: "Prediction", language: str) -> l
     """What each row shows, the most probable name first, and the third answer last."""
     ranked = predictions.ranked(prediction)
     top = ranked[:TOP_ROWS]
-    told = [
+    rows_shown = [
         _row("first" if number == 0 else "name", name, name, share, percent(share), common_name(name, language) or "")
         for number, (name, share) in enumerate(top)
     ]
     if rest := ranked[TOP_ROWS:]:
         share = sum(share for _, share in rest)
-        told.append(_row("rest", None, f"{len(rest)} others together", share, percent(share)))
+        rows_shown.append(_row("rest", None, f"{len(rest)} others together", share, percent(share)))
     threshold = classifier.config.unknown_threshold
     if threshold is not None:
         title = none_of_these(len(classifier.genera))
         width = min(max(0.5 + (prediction.unknown_score - threshold) / (2 * SPAN), 0.0), 1.0)
         row = _row("third", None, f"{title[:1].upper()}{title[1:]}", width, "yes" if prediction.unknown else "no")
         row["help"] = "How little the photo looks like those it learned from; beyond the mark it is none of them."
-        told.append(row)
-    return told
+        rows_shown.append(row)
+    return rows_shown
 
 
 def _row(kind: str, name: str | None, title: str, width: float, share: str, common: str = "") -> dict[str, Any]:

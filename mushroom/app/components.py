@@ -188,7 +188,11 @@ class Rectangle:
 def rectangle_from_text(text: str) -> Rectangle | None:
     """What ``Rectangle.text`` gave, or None: it comes from a link."""
     numbers = text.split("-")
-    return checked_rectangle([int(number) for number in numbers]) if all(map(str.isdecimal, numbers)) else None
+    # Python refuses to make a number of thousands of digits.
+    if not all(number.isdecimal() and len(number) <= 3 for number in numbers):
+        return None
+    rectangle = checked_rectangle([int(number) for number in numbers])
+    return rectangle if rectangle and rectangle.text == text else None
 
 
 _rectangle = st.components.v2.component(

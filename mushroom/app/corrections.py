@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 from PIL import Image
 
-from mushroom.app import components, cropping, predictions, server
+from mushroom.app import components, cropping, predictions, server, url_state
 from mushroom.app.layout import escaped
 from mushroom.app.subject import Subject
 from mushroom.app.viewer import chosen_layer
@@ -48,14 +48,16 @@ def show(subject: Subject, photo: Image.Image, explanation: "Explanation", class
     """The list to name it from, both heatmaps, and the files. ``photo`` is what the network saw."""
     answer = explanation.prediction.genus
     st.caption("You know it better? Nothing is stored here: what you say leaves with you, as a file.")
-    genus = st.selectbox(
+    names = [*(name for name in classifier.genera if name != answer), NONE]
+    genus = url_state.choice("correction", names, None, what=classifier.config.rank)
+    st.selectbox(
         "That is wrong, it is …",
-        [*(name for name in classifier.genera if name != answer), NONE],
+        names,
         index=None,
         placeholder="Choose a name",
         format_func=lambda name: "None of these" if name == NONE else name,
-        key="correction",
         width=320,
+        **url_state.widget("correction", genus),
     )
     if genus is None:
         return
@@ -127,11 +129,14 @@ def bundle(subject: Subject, correction: Correction) -> bytes:
 def _both_heatmaps(
     subject: Subject, photo: Image.Image, explanation: "Explanation", classifier: "Classifier", genus: str
 ) -> None:
+    from mushroom.explain import overlays
+
     layer = chosen_layer(explanation)
+    colours = str(url_state.chosen("colours") or overlays.DEFAULT_COLOURS)
     answer = explanation.prediction.genus
     for column, name in zip(st.columns(2, gap="large"), (answer, genus), strict=True):
         found = predictions.explain(classifier, subject, name, None, explanation.method)
-        whole = cropping.over_whole(photo, found.heatmaps[layer.name], None, OVERLAY_OPACITY, "even")
+        whole = cropping.over_whole(photo, found.heatmaps[layer.name], None, OVERLAY_OPACITY, colours)
         share = percent(explanation.prediction.probabilities[name])
         with column:
             st.markdown(f"**What speaks for *{escaped(name)}*** ({share})")

@@ -106,7 +106,10 @@ def show_button(
     subject: Subject, photo: Image.Image, explanation: "Explanation", layer: "Layer", classifier: "Classifier"
 ) -> None:
     """The button, and behind it the photo to draw a square on, what the network sees, and the way back."""
-    with st.popover("Cut to the mushroom", icon=":material/crop:"):
+    # Drawn when it is pressed: its picture is as heavy as the page's own.
+    with (place := st.popover("Cut to the mushroom", icon=":material/crop:", key="cut", on_change="rerun")):
+        if not place.open:
+            return
         _square(
             data={
                 "address": components.data_url(photo),

@@ -5,13 +5,16 @@ from typing import TYPE_CHECKING
 import streamlit as st
 from PIL import Image
 
-from mushroom.app import components
+from mushroom.app import components, url_state
 from mushroom.app.layout import escaped
 from mushroom.app.subject import Subject
 from mushroom.app.viewer import chosen_layer
 
 if TYPE_CHECKING:
     from mushroom.classifier import Classifier, Explanation
+
+PERCENTAGES = [str(number) for number in range(0, 61, 5)]
+DEFAULT_PERCENT = "20"
 
 STYLE = """
 <style>
@@ -35,12 +38,17 @@ def show(subject: Subject, photo: Image.Image, explanation: "Explanation", class
             "with both signs under More."
         )
     layer = chosen_layer(explanation)
-    percent = st.slider("Outline the hottest part of the photo", 0, 60, 20, 5, format="%d %%", key="outlined_percent")
-    only = percent > 0 and st.toggle("Colour only the hottest part", key="outlined_only")
+    percent = int(str(url_state.choice("outline", PERCENTAGES, DEFAULT_PERCENT, what="outlined part")))
+    st.slider(
+        "Outline the hottest part of the photo", 0, 60, step=5, format="%d %%", **url_state.widget("outline", percent)
+    )
+    only = url_state.choice("only", ("True", "False"), "False", what="part to colour") == "True"
+    if percent:
+        st.toggle("Colour only the hottest part", **url_state.widget("only", only))
     evidence, heatmap = explanation.evidence[layer.name], explanation.heatmaps[layer.name]
     left, right = st.columns([3, 2], gap="large")
     with left:
-        mask = regions.hottest_mask(heatmap, percent, photo.size) if only else None
+        mask = regions.hottest_mask(heatmap, percent, photo.size) if only and percent else None
         picture = overlays.in_two_colours(photo, evidence, mask)
         found = regions.hottest_regions(heatmap, percent, photo.size)
         st.image(

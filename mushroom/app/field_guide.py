@@ -3,7 +3,8 @@
 import streamlit as st
 
 from mushroom.app import field_marks
-from mushroom.genera import about, common_name, common_name_source
+from mushroom.common_names import common_name, common_name_sources
+from mushroom.genera import about
 
 
 def visitors_name(name: str) -> str | None:
@@ -33,7 +34,10 @@ def show(name: str, rank: str = "genus") -> None:
             + "\n".join(f"- {other}" for other in known.look_alikes)
         )
     language = _language() if common_name(name, _language()) else "en"
-    sources = [*known.sources, f"[the common name]({common_name_source(name, language)})"]
+    sources = [*known.sources]
+    if common:
+        pages = common_name_sources(language)
+        sources += [f"[the common name, {number}]({page})" for number, page in enumerate(pages, start=1)]
     st.caption("Sources: " + " · ".join(sources))
 
 

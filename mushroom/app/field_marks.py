@@ -78,9 +78,9 @@ def drawing(name: str) -> str | None:
     plate = PLATES.get(name)
     if plate is None:
         return None
-    told = ", ".join(text for _, text in plate.labels)
+    description = ", ".join(text for _, text in plate.labels)
     parts = [
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="Drawing of {name}: {escape(told)}" '
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="Drawing of {name}: {escape(description)}" '
         'style="width:100%;max-width:34rem;color:inherit" stroke-linecap="round" stroke-linejoin="round">',
         *_base(plate),
         *_stem(plate),

@@ -7,7 +7,7 @@ from html import escape
 import numpy as np
 import streamlit as st
 
-from mushroom.app import components, subject, tables
+from mushroom.app import components, subject, tables, url_state
 from mushroom.app.subject import Subject
 
 CELL_PX = 320
@@ -42,7 +42,7 @@ def show_grid(photo: Subject, columns: Sequence[str], rows: Mapping[str, Sequenc
     from mushroom.explain import overlays
 
     view = subject.shrunk(subject.preview(photo).copy(), CELL_PX)
-    colours = st.session_state.get("colours", overlays.DEFAULT_COLOURS)
+    colours = str(url_state.choice("colours", list(overlays.COLOUR_MAPS), overlays.DEFAULT_COLOURS, what="colours"))
     named = any(rows)
     head = ('<td class="rows"></td>' if named else "") + "".join(
         f'<th scope="col">{escape(title)}</th>' for title in columns

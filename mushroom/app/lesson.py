@@ -112,13 +112,13 @@ def hides_answer(subject: Subject) -> bool:
     return bool(st.session_state.get(GUESS_FIRST)) and subject.true_genus is not None and subject.title not in guessed
 
 
-def ask(subject: Subject, view: Image.Image, names: Sequence[str], told: str | None) -> None:
-    """The photo and the question to the class; ``told`` is what the network tells, None for "none of these"."""
+def ask(subject: Subject, view: Image.Image, names: Sequence[str], network_answer: str | None) -> None:
+    """The photo and the question to the class; ``network_answer`` is its genus, None for "none of these"."""
 
     def guessed() -> None:
         genus = st.session_state.get("lesson_guess")
         if isinstance(genus, str) and genus in names:
-            guess = Guess(genus, genus == subject.true_genus, told == subject.true_genus)
+            guess = Guess(genus, genus == subject.true_genus, network_answer == subject.true_genus)
             st.session_state.setdefault(GUESSES, {})[subject.title] = guess
 
     st.title("Which is it?", anchor=False)

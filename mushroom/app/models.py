@@ -76,8 +76,8 @@ def choose_checkpoint(label: str = "Model") -> Path | None:
 def human_names(names: Sequence[str]) -> dict[str, str]:
     """What people read for the folder names of checkpoints: "EfficientNetV2 B0 averaged"; no two alike."""
     titles = {name: " ".join(_word(part) for part in name.split("_") if part) or name for name in names}
-    alike = Counter(titles.values())
-    return {name: title if alike[title] == 1 else f"{title} ({name})" for name, title in titles.items()}
+    times_used = Counter(titles.values())
+    return {name: title if times_used[title] == 1 else f"{title} ({name})" for name, title in titles.items()}
 
 
 def _word(part: str) -> str:

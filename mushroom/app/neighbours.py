@@ -72,8 +72,8 @@ def learned_index(
 
     remembered = _remembered(classifier.identity, prepared.fingerprint)
     if not remembered:
-        kept = load_index(classifier, prepared)
-        remembered.append(kept or build_index(classifier, prepared, run=server.run_queued, on_progress=on_progress))
+        saved = load_index(classifier, prepared)
+        remembered.append(saved or build_index(classifier, prepared, run=server.run_queued, on_progress=on_progress))
     return remembered[0]
 
 

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from mushroom.app import models, predictions
+from mushroom.app import models, predictions, url_state
 from mushroom.app.subject import Subject
 from mushroom.texts import percent, third_answer
 
 if TYPE_CHECKING:
     from mushroom.classifier import Classifier, Prediction
 
-DIFFERENT, ONE = "Different mushrooms", "One mushroom"
+DIFFERENT, ONE = "different", "one"
+SHOWN = {DIFFERENT: "Different mushrooms", ONE: "One mushroom"}
 
 CARD_PX = 170
 """Width of one photo of several of one mushroom."""
@@ -40,13 +41,13 @@ def show(subjects: Sequence[Subject], on_open: Callable[[Subject], None]) -> Non
         progress.progress(number / len(subjects), text=f"Looking at your photos … {number} of {len(subjects)}")
     progress.empty()
     heading = st.container()
-    shows = st.segmented_control(
+    shows = url_state.choice("several", list(SHOWN), DIFFERENT, what="meaning of several photos")
+    st.segmented_control(
         "What do these photos show?",
-        (DIFFERENT, ONE),
-        default=DIFFERENT,
+        list(SHOWN),
+        format_func=SHOWN.__getitem__,
         required=True,
-        key="photos_show",
-        persist_state="session",
+        **url_state.widget("several", shows),
         help="Of one mushroom: its cap, its gills, the base of its stem. All of them then count for one answer.",
     )
     with heading:

@@ -22,7 +22,6 @@ from mushroom.checkpoint import (
 )
 from mushroom.errors import CheckpointError
 from mushroom.evaluation.report import Report, read_report
-from mushroom.genera import GENERA
 from mushroom.texts import RANKS, percent
 
 if TYPE_CHECKING:
@@ -45,12 +44,12 @@ class Names:
 
 
 def names(folder: Path) -> Names:
-    """The names that a checkpoint folder's config.json gives, read without loading the network."""
+    """The names that a checkpoint folder's config.json gives, none where it lacks them; the network is not loaded."""
     path = folder / CONFIG_FILE
     config = _read_json(path, path.stat().st_mtime_ns)[0] if path.is_file() else {}
     found = config.get("genera")
     if not (isinstance(found, list) and found and all(isinstance(name, str) for name in found)):
-        return Names(GENERA)
+        return Names(())
     rank = config.get("rank")
     return Names(tuple(found), rank if rank in RANKS else "genus")
 

@@ -152,9 +152,9 @@ def faithfulness(title: str, measured: FaithfulnessTable | None) -> None:
     )
     st.caption(tables.describe_faithfulness(rows, titles))
     best = measured.best
-    told = f"Most faithful: **{titles[best.method]}** at **{best.layer}**. " if best else ""
+    best_way = f"Most faithful: **{titles[best.method]}** at **{best.layer}**. " if best else ""
     st.markdown(
-        f"{told}Measured on {measured.sample} test photos: the hottest patches are taken away, or brought back, "
+        f"{best_way}Measured on {measured.sample} test photos: the hottest patches are taken away, or brought back, "
         "step by step, and the value is how much confidence that moves (insertion minus deletion, Petsiuk et al. "
         f"2018). Random blobs in place of a heatmap reach {chance.insertion - chance.deletion:.2f}. ✕: the "
         "heatmap hardly changes when the head's learned numbers are shuffled (Adebayo et al. 2018). Where the rest of "

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 from PIL import Image, ImageEnhance, ImageOps
 
-from mushroom.app import components, predictions
+from mushroom.app import components, predictions, url_state
 from mushroom.app.subject import Subject, shrunk
 from mushroom.texts import percent, third_answer
 
@@ -90,8 +90,8 @@ def show(subject: Subject, photo: Image.Image, prediction: "Prediction", classif
     """The button, and when it was pressed the copies with their answers. ``photo`` is what the network saw."""
     st.html(STYLE)
     st.caption("The same photo as another hour, hand or telephone might have taken it: does the answer stay?")
-    if st.session_state.get("copies_of") != subject.key:
-        st.button("Ask about eight copies", icon=":material/filter:", on_click=_ask, args=(subject.key,))
+    if url_state.choice("copies", (str(len(COPIES)),), None, what="number of copies") is None:
+        st.button("Ask about eight copies", icon=":material/filter:", on_click=_ask)
         return
     with st.spinner("Asking …"):
         copies = {name: predictions.predict_copy(classifier, subject, name, made) for name, made in COPIES.items()}
@@ -109,5 +109,5 @@ def show(subject: Subject, photo: Image.Image, prediction: "Prediction", classif
                 )
 
 
-def _ask(key: str) -> None:
-    st.session_state["copies_of"] = key
+def _ask() -> None:
+    url_state.choose("copies", str(len(COPIES)))

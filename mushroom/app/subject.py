@@ -165,11 +165,11 @@ def keep_uploads(subjects: Sequence[Subject]) -> None:
 
 
 def show(*, upload: str | None = None, drawing: str | None = None, photo: str | None = None) -> None:
-    """Look at one photo, by its name: whole, and with nothing chosen for it yet but layer and method."""
+    """Look at one photo, by its name: whole, and with nothing chosen for it yet but how it is looked at."""
     url_state.choose("upload", upload)
     url_state.choose("drawing", drawing)
     url_state.choose("photo", photo)
-    for key in ("crop", "genus", "against"):
+    for key in ("crop", "genus", "against", "cover", "copies", "correction"):
         url_state.choose(key, None)
 
 

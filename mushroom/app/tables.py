@@ -137,7 +137,7 @@ PALE_BELOW = 10
 
 def confusion_cells(confusion: Sequence[Sequence[int]], names: Sequence[str], *, pressable: bool) -> list[list[Cell]]:
     """Cells of ``verdict.confusion``: rows are the true names, columns the names and "none"; "true/told" is sent."""
-    told = [*names, "none"]
+    answers = [*names, "none"]
     return [
         [
             Cell(
@@ -147,7 +147,7 @@ def confusion_cells(confusion: Sequence[Sequence[int]], names: Sequence[str], *,
                 kind="meant" if true == answer else "mistake",
                 name=f"{true}/{answer}" if pressable and count else "",
             )
-            for answer, count in zip(told, row, strict=True)
+            for answer, count in zip(answers, row, strict=True)
         ]
         for true, row in zip(names, confusion, strict=True)
     ]
@@ -168,7 +168,7 @@ def describe_confusion(confusion: Sequence[Sequence[int]], names: Sequence[str])
         key=lambda mistake: -mistake[0],
     )
     most = ", ".join(f"{true} taken for {other} ({count})" for count, true, other in mistakes[:3])
-    return f"{right} of {total} photos are told right, {none} are told none of these." + (
+    return f"Told right: {right} of {total} photos; told none of these: {none}." + (
         f" The most frequent mistakes: {most}." if most else ""
     )
 

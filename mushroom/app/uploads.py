@@ -85,8 +85,8 @@ def refusal_html(refusal: Refusal) -> str:
     if not names:
         return html.escape(refusal.reason)
     more = len(refusal.titles) - len(names)
-    told = ", ".join(f"<b>{name}</b>" for name in names) + (f" and {more} more files" if more else "")
-    return f"{told}: {html.escape(refusal.reason)}"
+    whose = ", ".join(f"<b>{name}</b>" for name in names) + (f" and {more} more files" if more else "")
+    return f"{whose}: {html.escape(refusal.reason)}"
 
 
 def forget_refusals() -> None:

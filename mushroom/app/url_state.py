@@ -64,8 +64,10 @@ def choose(key: str, value: str | None) -> None:
     _write(key, value)
 
 
-def widget(key: str, value: Any, of: str = "") -> dict[str, Any]:
+def widget(key: str, value: Any, of: str = "", then: Callable[[], None] | None = None) -> dict[str, Any]:
     """Arguments that tie a Streamlit widget to the choice ``key``: it shows ``value``, its change is chosen.
+
+    ``then`` is called when it was.
 
     A browser names an option by its label. Labels that say more than which option it is (a number, a share) change
     while the option stays: such a widget is told ``of`` what its labels are, and is a new one for each.
@@ -75,12 +77,14 @@ def widget(key: str, value: Any, of: str = "") -> dict[str, Any]:
     # its own, which would begin with its first option whatever the one before it showed.
     if arrived() or st.session_state.get(name) != value:
         st.session_state[name] = value
-    return {"key": name, "on_change": _picked, "args": (key, name)}
+    return {"key": name, "on_change": _picked, "args": (key, name, then)}
 
 
-def _picked(key: str, name: str) -> None:
+def _picked(key: str, name: str, then: Callable[[], None] | None) -> None:
     value = st.session_state[name]
     choose(key, None if value is None else str(value))
+    if then is not None:
+        then()
 
 
 def _write(key: str, value: str | None) -> None:

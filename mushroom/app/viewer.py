@@ -1,7 +1,6 @@
 """The photo under one layer's heatmap, with its controls, and the film strip of all layers."""
 
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +21,7 @@ FRAME_PX = 200
 
 COLOUR_TITLES = {"even": "Even steps (Inferno)", "jet": "Rainbow (Jet)"}
 OPACITIES = [str(number) for number in range(0, 101, 5)]
-SHOWN_LAYERS = ("The ends of the stages", "All layers")
+SHOWN_LAYERS = {"stages": "The ends of the stages", "all": "All layers"}
 
 
 @st.fragment(key="viewer")
@@ -63,7 +62,7 @@ def show(
         components.film_strip(
             _frames(subject, photo, explanation, layer, opacity or 0.5, colours),
             layer.name,
-            partial(url_state.choose, "layer"),
+            _choose_layer,
             label="Heatmaps from early to late layers",
             key="film_strip",
         )
@@ -81,6 +80,16 @@ def chosen_layer(explanation: "Explanation") -> "Layer":
         return f"layer {numbers[name]} of {len(layers)}, {layers[name].label}"
 
     return layers[str(url_state.choice("layer", list(layers), default, what="layer", title=title))]
+
+
+def _choose_layer(name: str) -> None:
+    url_state.choose("layer", name)
+    _redraw()
+
+
+def _redraw() -> None:
+    """Draw the viewer again, and the open question under it, whose pictures are of the same layer and colours."""
+    st.rerun(["viewer", "panels"])
 
 
 def _text(crop: Rectangle | None) -> str | None:
@@ -104,7 +113,7 @@ def _sliders(explanation: "Explanation", layer: "Layer") -> float:
             list(numbers),
             format_func=lambda name: f"{numbers[name]} of {len(numbers)}",
             # Another network's layers are called alike and are others.
-            **url_state.widget("layer", layer.name, of=str(len(numbers))),
+            **url_state.widget("layer", layer.name, of=str(len(numbers)), then=_redraw),
         )
     with second:
         opacity = int(str(url_state.choice("opacity", OPACITIES, "50", what="opacity")))
@@ -146,15 +155,18 @@ def _more(explanation: "Explanation", classifier: "Classifier") -> str:
         for key in sorted(METHODS.keys() - set(classifier.methods)):
             st.caption(str(why_not(key, tokens=True)))
         st.selectbox(
-            "Colours", list(overlays.COLOUR_MAPS), format_func=_colour_title, **url_state.widget("colours", chosen)
+            "Colours",
+            list(overlays.COLOUR_MAPS),
+            format_func=_colour_title,
+            **url_state.widget("colours", chosen, then=_redraw),
         )
+        strip = url_state.choice("strip", list(SHOWN_LAYERS), "stages", what="film strip")
         st.segmented_control(
             "Film strip",
-            SHOWN_LAYERS,
-            default=SHOWN_LAYERS[0],
+            list(SHOWN_LAYERS),
+            format_func=SHOWN_LAYERS.__getitem__,
             required=True,
-            key="shown_layers",
-            persist_state="session",
+            **url_state.widget("strip", strip),
         )
     return str(url_state.chosen("colours"))
 
@@ -189,13 +201,19 @@ def _show_best(best: records.MostFaithful) -> None:
 
 def _share(subject: Subject) -> None:
     """The link to what is on the page."""
-    with st.popover("Share", icon=":material/link:"):
+    # Drawn when it is pressed: the questions under the answer change the link, too.
+    with (place := st.popover("Share", icon=":material/link:", key="share", on_change="rerun")):
+        if not place.open:
+            return
         if subject.origin == "upload":
             st.markdown(
                 "Your photo stays in this session. A link to it would show nobody anything: download it instead."
             )
             return
-        st.markdown("This link shows what you see: photo, part, model, layer, method, colours and the open question.")
+        st.markdown(
+            "This link shows what you see: photo, part, model, layer, method, colours, and the open "
+            "question with what you chose in it."
+        )
         st.code(_link(st.context.url or "", st.query_params.to_dict()), language=None, wrap_lines=True)
 
 
@@ -216,7 +234,7 @@ def _frames(
 
     This session remembers the last ones: another layer does not change them.
     """
-    every = st.session_state.get("shown_layers") == SHOWN_LAYERS[1]
+    every = url_state.chosen("strip") == "all"
     shown = tuple(
         layer.name
         for layer in explanation.layers

@@ -83,8 +83,8 @@ def build_index(
 def keep_index(classifier: Classifier, index: NeighbourIndex) -> Path:
     """Write the index into its prepared folder, features in 16 bits; the file."""
     path = index_path(classifier, index.prepared)
-    kept = {FEATURES: torch.from_numpy(index.features).half(), ROWS: torch.from_numpy(index.rows)}
-    write_safetensors(path, kept)
+    tensors = {FEATURES: torch.from_numpy(index.features).half(), ROWS: torch.from_numpy(index.rows)}
+    write_safetensors(path, tensors)
     return path
 
 
@@ -93,8 +93,8 @@ def load_index(classifier: Classifier, prepared: Prepared) -> NeighbourIndex | N
     path = index_path(classifier, prepared)
     if not path.is_file():
         return None
-    kept = read_safetensors(path)
-    features, rows = kept.get(FEATURES), kept.get(ROWS)
+    tensors = read_safetensors(path)
+    features, rows = tensors.get(FEATURES), tensors.get(ROWS)
     count = len(training_rows(prepared))
     if features is None or rows is None or features.ndim != 2 or rows.shape != features.shape[:1] or len(rows) > count:
         raise CheckpointError(f"{path.name} is damaged: remove it, and it is made anew.")

@@ -67,8 +67,8 @@ def _measured(folder: Path) -> tuple[Report, SplitScores]:
 
 def _caught(report: Report) -> str:
     kinds = report.unknown.splits["test"].kinds
-    told = [f"{kind.replace('_', ' ')} {one.caught:.3f}" for kind, one in kinds.items() if one.caught is not None]
-    return ", ".join(told) or "not measured"
+    shares = [f"{kind.replace('_', ' ')} {one.caught:.3f}" for kind, one in kinds.items() if one.caught is not None]
+    return ", ".join(shares) or "not measured"
 
 
 def _sentences(measured: Sequence[tuple[Path, Report, SplitScores]]) -> list[str]:

@@ -75,7 +75,9 @@ def eigen_cam(feature_map: Tensor) -> Tensor:
     own: the strongest place counts as positive.
     """
     height, width = feature_map.shape[2:]
-    places = feature_map.flatten(2).transpose(1, 2).double()
+    places = feature_map.flatten(2).transpose(1, 2)
+    # MPS knows neither float64 nor eigenvectors.
+    places = (places.cpu() if places.device.type == "mps" else places).double()
     if height * width < places.shape[2]:
         # The smaller of both Gram matrices has the same first eigenvalue and costs less.
         strengths, vectors = torch.linalg.eigh(places @ places.transpose(1, 2))
@@ -84,7 +86,7 @@ def eigen_cam(feature_map: Tensor) -> Tensor:
         vectors = torch.linalg.eigh(places.transpose(1, 2) @ places)[1]
         projection = (places @ vectors[..., -1:]).squeeze(-1)
     strongest = projection.gather(1, projection.abs().argmax(1, keepdim=True))
-    return (projection * strongest.sign()).float().view(-1, height, width)
+    return (projection * strongest.sign()).float().view(-1, height, width).to(feature_map.device)
 
 
 def score_cam(feature_map: Tensor, masked_scores: Tensor) -> Tensor:

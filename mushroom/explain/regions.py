@@ -71,12 +71,12 @@ def suggested_square(heatmap: np.ndarray, size: tuple[int, int]) -> tuple[int, i
     heat = np.bincount(labels[mask], upsample(heatmap, size)[mask], minlength=count)
     rows, columns = np.nonzero(np.isin(labels, np.flatnonzero(heat >= MINOR_HEAT * heat.max())))
     width, height = size
-    side = min((1 + 2 * SUGGESTED_MARGIN) * max(np.ptp(rows) + 1, np.ptp(columns) + 1), width, height)
+    side = min(round((1 + 2 * SUGGESTED_MARGIN) * int(max(np.ptp(rows), np.ptp(columns)) + 1)), width, height)
     if side >= 0.95 * max(width, height):
         return None
-    left = np.clip((columns.min() + columns.max() + 1 - side) / 2, 0, width - side)
-    top = np.clip((rows.min() + rows.max() + 1 - side) / 2, 0, height - side)
-    return round(float(left)), round(float(top)), round(float(left + side)), round(float(top + side))
+    left = round(float(np.clip((columns.min() + columns.max() + 1 - side) / 2, 0, width - side)))
+    top = round(float(np.clip((rows.min() + rows.max() + 1 - side) / 2, 0, height - side)))
+    return left, top, left + side, top + side
 
 
 def _region(statistics: Sequence[int], heat: float, width: int, height: int) -> dict[str, float]:

@@ -125,11 +125,11 @@ def _fold(name: str, manifest: pd.DataFrame, background: pd.DataFrame | None, ch
 def fold_answers(fold: Fold, genera: Sequence[str], known: np.ndarray, others: np.ndarray) -> FoldAnswers:
     """What logits (n, logits) of a fold's measured photos and (m, logits) of its others say."""
     labels = np.array([genera.index(genus) for genus in fold.measured.genus])
-    told = probabilities(known[:, : len(genera)], 1.0)
+    known_probabilities = probabilities(known[:, : len(genera)], 1.0)
     return FoldAnswers(
         labels,
-        told.argmax(1) == labels,
-        told.max(1),
+        known_probabilities.argmax(1) == labels,
+        known_probabilities.max(1),
         unknown_score(known, len(genera)),
         unknown_score(others, len(genera)) if len(others) else np.zeros(0),
     )
@@ -184,9 +184,9 @@ def cross_validate(
             with partial.open("wb") as file:
                 np.savez(file, known=known, others=others, seconds=time.perf_counter() - began)
             partial.replace(path)
-        with np.load(path) as kept:
-            found.append(fold_answers(fold, genera, kept["known"], kept["others"]))
-            seconds += float(kept["seconds"])
+        with np.load(path) as saved:
+            found.append(fold_answers(fold, genera, saved["known"], saved["others"]))
+            seconds += float(saved["seconds"])
     return score(folds, found, genera, seconds)
 
 

@@ -28,10 +28,10 @@ def genus_loss(
     if weights is not None:
         return functional.cross_entropy(logits, labels, weight=weights, label_smoothing=smoothing)
     log_probabilities = logits.log_softmax(1)
-    told = log_probabilities.gather(1, labels.clamp(min=0)[:, None])[:, 0]
+    log_likelihood = log_probabilities.gather(1, labels.clamp(min=0)[:, None])[:, 0]
     if genera < logits.shape[1]:
-        told = torch.where(labels >= 0, told, log_probabilities[:, genera:].logsumexp(1))
-    return -((1 - smoothing) * told + smoothing * log_probabilities.mean(1)).mean()
+        log_likelihood = torch.where(labels >= 0, log_likelihood, log_probabilities[:, genera:].logsumexp(1))
+    return -((1 - smoothing) * log_likelihood + smoothing * log_probabilities.mean(1)).mean()
 
 
 def make_optimizer(model: GenusNet, phase: Phase, recipe: Recipe) -> torch.optim.Optimizer:

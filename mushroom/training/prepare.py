@@ -179,14 +179,14 @@ def _split_by_source(
         rows = photos.kind == kind
         photos.loc[rows, "unit"] = kind + "/" + photos.group[rows]
     photos["split"] = split_sources(photos, sorted(set(named.genus)), seed, by_source.must_train)
-    held = held_out_genera(photos[~known])
-    dropped = (photos.kind != "") & photos.genus.isin(held) & (photos.split == "train")
+    held_out = held_out_genera(photos[~known])
+    dropped = (photos.kind != "") & photos.genus.isin(held_out) & (photos.split == "train")
     notes = (
         [
-            f"note: genera of background in no training: {', '.join(held)}; {dropped.sum()} photos of them are left "
-            "out, for their sources train"
+            f"note: genera of background in no training: {', '.join(held_out)}; {dropped.sum()} photos of them are "
+            "left out, for their sources train"
         ]
-        if held
+        if held_out
         else []
     )
     joined = photos[photos.source != ""].groupby("unit").source.unique()

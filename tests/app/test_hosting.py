@@ -156,10 +156,10 @@ def test_no_log_knows_a_photo_or_its_name(address: str, log: Path) -> None:
         refused = visitor.drop("my-secret-cellar.jpg", b"not a photo at all")
         assert "my-secret-cellar" in "".join(html.body for html in refused.each("html"))
         session = visitor.session
-    told = log.read_text()
-    assert "secret" not in told
-    assert "Traceback" not in told
-    assert session not in told
+    output = log.read_text()
+    assert "secret" not in output
+    assert "Traceback" not in output
+    assert session not in output
 
 
 def test_nothing_of_a_photo_reaches_another_session(address: str) -> None:
@@ -244,8 +244,8 @@ def test_what_goes_wrong_in_the_app_is_not_spelled_out_to_visitors(tmp_path: Pat
 def test_no_usage_is_reported(address: str) -> None:
     with Visitor(address) as visitor:
         visitor.open()
-        assert visitor.told.HasField("config")
-        assert not visitor.told.config.gather_usage_stats
+        assert visitor.new_session.HasField("config")
+        assert not visitor.new_session.config.gather_usage_stats
 
 
 # --- A model and photos from the Hub ------------------------------------------------------------------------

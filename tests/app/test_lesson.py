@@ -16,19 +16,7 @@ from mushroom.app.pages.browse import Filters
 from mushroom.app.records import Names
 from mushroom.genera import GENERA
 
-
-@pytest.fixture(autouse=True)
-def painted(painted_app: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in painted_app.items():
-        monkeypatch.setenv(name, value)
-
-
-@pytest.fixture
-def test_photo(painted_app: dict[str, str]) -> str:
-    import csv
-
-    with Path(painted_app["MUSHROOM_PREPARED"], "manifest.csv").open() as file:
-        return next(row["photo"] for row in csv.DictReader(file) if row["split"] == "test")
+pytestmark = pytest.mark.usefixtures("painted")
 
 
 # --- Compare ------------------------------------------------------------------------------------------------
@@ -208,7 +196,7 @@ def test_what_the_network_makes_of_each_drawing_is_said_plainly() -> None:
 
 
 @pytest.fixture
-def own_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def own_networks(painted: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A convolutional network and a transformer, untrained, that know three names of their own."""
     from mushroom.checkpoint import save_checkpoint
     from mushroom.model import ModelConfig, build_model

@@ -55,8 +55,8 @@ def test_the_app_shows_a_network_of_ones_own_with_its_names(
     assert set(app.selectbox(key="widget:genus").options) == set(NAMES)
     assert "<b></em>" not in shown
     bars = next(element for element in app.get("bidi_component") if "bars" in str(element.proto.component_name))
-    told = json.dumps(json.loads(bars.proto.json or bars.proto.mixed.json), ensure_ascii=False)
-    assert all(json.dumps(name, ensure_ascii=False)[1:-1] in told for name in NAMES)
+    output = json.dumps(json.loads(bars.proto.json or bars.proto.mixed.json), ensure_ascii=False)
+    assert all(json.dumps(name, ensure_ascii=False)[1:-1] in output for name in NAMES)
 
 
 @pytest.mark.parametrize("name", ["compare", "browse", "report", "about"])

@@ -9,19 +9,7 @@ from streamlit.testing.v1 import AppTest
 from mushroom.app.transfer import SCRIPT
 from mushroom.texts import SAFETY, percent
 
-
-@pytest.fixture(autouse=True)
-def painted(painted_app: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in painted_app.items():
-        monkeypatch.setenv(name, value)
-
-
-@pytest.fixture
-def test_photo(painted_app: dict[str, str]) -> str:
-    import csv
-
-    with Path(painted_app["MUSHROOM_PREPARED"], "manifest.csv").open() as file:
-        return next(row["photo"] for row in csv.DictReader(file) if row["split"] == "test")
+pytestmark = pytest.mark.usefixtures("painted")
 
 
 # --- All pages ----------------------------------------------------------------------------------------------
@@ -66,10 +54,10 @@ def test_the_app_starts_on_identify() -> None:
 
 
 @pytest.mark.parametrize(
-    ("share", "told"), [(0, "0%"), (0.001, "<1%"), (0.5, "50%"), (0.994, "99%"), (0.9951, ">99%"), (1, "100%")]
+    ("share", "output"), [(0, "0%"), (0.001, "<1%"), (0.5, "50%"), (0.994, "99%"), (0.9951, ">99%"), (1, "100%")]
 )
-def test_nearly_sure_is_never_told_as_sure(share: float, told: str) -> None:
-    assert percent(share) == told
+def test_nearly_sure_is_never_told_as_sure(share: float, output: str) -> None:
+    assert percent(share) == output
 
 
 def test_no_folder_beside_the_script_is_taken_for_pages() -> None:

@@ -1,12 +1,13 @@
 """What goes over the line before a page is there: compressed scripts, and a title and text for link previews."""
 
 import gzip
+import re
 
 import httpx2
 import pytest
 from app_server import start_app, stop_app
 
-from mushroom.app.transfer import named
+from mushroom.app.transfer import FIRST_PARTS, named
 from mushroom.texts import SAFETY
 
 PAGE = b"<html><head><title>Streamlit</title></head><body></body></html>"
@@ -23,12 +24,12 @@ PAGE = b"<html><head><title>Streamlit</title></head><body></body></html>"
     ],
 )
 def test_every_page_has_a_title_and_a_text_with_the_safety_sentence(path: str, query: bytes, title: str) -> None:
-    told = named(PAGE, path, query).decode()
-    assert f"<title>{title}</title>" in told
-    assert f'property="og:title" content="{title}"' in told
-    assert told.count("<title>") == 1
-    assert SAFETY in told
-    assert "<script>" not in told
+    output = named(PAGE, path, query).decode()
+    assert f"<title>{title}</title>" in output
+    assert f'property="og:title" content="{title}"' in output
+    assert output.count("<title>") == 1
+    assert SAFETY in output
+    assert "<script>" not in output
 
 
 def test_what_is_no_page_stays_as_it_is() -> None:
@@ -56,3 +57,12 @@ def test_scripts_come_compressed_to_whoever_takes_them_so(address: str) -> None:
     assert "content-encoding" not in plain.headers
     assert gzip.decompress(raw) == plain.content
     assert len(raw) < len(plain.content) / 2
+
+
+def test_the_scripts_of_an_answer_go_before_the_texts_font(address: str) -> None:
+    page = httpx2.get(address).text
+    assert 'as="font"' not in page
+    named_parts = re.findall(r'"modulepreload" crossorigin href="\./(static/js/([\w.-]+?)\.[\w-]+\.js)"', page)
+    assert set(FIRST_PARTS) <= {part for _, part in named_parts}
+    assert len(named_parts) == len(set(named_parts))
+    assert httpx2.get(f"{address}/{named_parts[-1][0]}").status_code == 200

@@ -108,9 +108,9 @@ def test_the_matrix_has_a_column_none_and_its_cells_add_up() -> None:
     found += [answer("c", "Boletus", "Amanita"), answer("d", "Boletus", "Boletus")]
     confusion = verdict.confusion(found, KNOWN.names)
     assert confusion == [[1, 0, 1], [1, 1, 0]]
-    told = tables.describe_confusion(confusion, KNOWN.names)
-    assert "2 of 4 photos are told right, 1 are told none of these" in told
-    assert "Boletus taken for Amanita (1)" in told
+    output = tables.describe_confusion(confusion, KNOWN.names)
+    assert "Told right: 2 of 4 photos; told none of these: 1." in output
+    assert "Boletus taken for Amanita (1)" in output
     cells = tables.confusion_cells(confusion, KNOWN.names, pressable=True)
     assert (cells[1][0].kind, cells[1][0].name) == ("mistake", "Boletus/Amanita")
     assert (cells[0][0].kind, cells[0][2].kind) == ("meant", "mistake")
@@ -148,15 +148,15 @@ def test_the_verdict_is_on_unseen_sources_where_there_are_enough() -> None:
     learned = [answer("l", "Amanita", "Amanita", source="mine")]
     familiar = [answer(f"f{n}", "Amanita", "Amanita", source="mine") for n in range(50)]
     strangers = [answer(f"s{n}", "Boletus", "Boletus" if n % 2 else "Amanita", source="x") for n in range(40)]
-    told = verdict.sentences(
+    output = verdict.sentences(
         [*familiar, *strangers], learned, UnknownScores(0.1, {"cars": KindScores(8, 0.9, 0.5)}), KNOWN
     )
-    assert len(told) == 4
-    assert "Of 40 photos of strangers" in told[0]
-    assert "**50% right**" in told[0]
-    assert "Of 50 from sources that it knows, 100%" in told[0]
-    assert "least *Boletus* (20 of 40)" in told[1]
-    assert "turns away 50% of 8 photos of cars" in told[3]
+    assert len(output) == 4
+    assert "Of 40 photos of strangers" in output[0]
+    assert "**50% right**" in output[0]
+    assert "Of 50 from sources that it knows, 100%" in output[0]
+    assert "least *Boletus* (20 of 40)" in output[1]
+    assert "turns away 50% of 8 photos of cars" in output[3]
     same = verdict.sentences(familiar, learned, {}, KNOWN)
     assert "a stranger's photo is harder" in same[0]
 
@@ -185,6 +185,6 @@ def test_other_thresholds_are_rows_of_known_turned_away_and_others_caught() -> N
 
 
 def test_what_several_photos_bring_is_said_against_each_on_its_own() -> None:
-    told = report_charts.several_sentence(SeveralPhotos(10, 25, 0.6, 0.7, 0.8, 0.9))
-    assert "of 25 test photos" in told
-    assert "70.0% of 10 answers are told right; each photo on its own 60.0%" in told
+    output = report_charts.several_sentence(SeveralPhotos(10, 25, 0.6, 0.7, 0.8, 0.9))
+    assert "of 25 test photos" in output
+    assert "70.0% of 10 answers are told right; each photo on its own 60.0%" in output

@@ -30,6 +30,7 @@ from mushroom.classifier import Classifier
 from mushroom.explain.gradcam import heatmaps
 from mushroom.explain.layers import find_layers
 from mushroom.explain.similarity import rank_correlation
+from mushroom.genera import GENERA
 from mushroom.model import IMAGENET_MEAN, IMAGENET_STD, GenusNet, ModelConfig, build_model
 from mushroom.photos import Preprocessing, read_photo_file, to_tensor
 
@@ -58,14 +59,14 @@ def networks(names: Sequence[str]) -> dict[str, tuple[GenusNet, int]]:
     """Frozen networks and the side of the photos they take."""
     torch.manual_seed(0)
     found = {
-        title: (build_model(ModelConfig(name=name, backbone=name, input_px=224)), 224)
+        title: (build_model(ModelConfig(name=name, backbone=name, input_px=224, genera=GENERA)), 224)
         for title, name in NETWORKS.items()
     }
     if list_checkpoints():
         classifier = Classifier.load()
         found[f"default ({classifier.config.name})"] = (classifier.model, classifier.config.input_px)
     else:
-        config = ModelConfig(name="default", backbone="tf_efficientnetv2_b0", input_px=224)
+        config = ModelConfig(name="default", backbone="tf_efficientnetv2_b0", input_px=224, genera=GENERA)
         found["default (untrained)"] = (build_model(config), config.input_px)
     chosen = {title: net for title, net in found.items() if not names or any(name in title for name in names)}
     for model, _ in chosen.values():

@@ -116,8 +116,8 @@ def main() -> int:
                 f"{len(files) / statistics.median(times[name]):14.1f}/s x {ratio(times, name):5.2f}"
                 for times in (alone, streamed)
             )
-            told = "" if off <= SAME and same == 1 else "  NOT THE SAME ANSWERS"
-            print(f"{name:22}{cells}{off:22.1e}  {same:.3f}{told}")
+            output = "" if off <= SAME and same == 1 else "  NOT THE SAME ANSWERS"
+            print(f"{name:22}{cells}{off:22.1e}  {same:.3f}{output}")
     best = max(ratio(streamed, name) for name in every)
     print(f"wanted from files: {WANTED} times torch; best {best:.2f}: {'kept' if best >= WANTED else 'MISSED'}")
     return 0

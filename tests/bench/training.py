@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from mushroom.genera import GENERA
 from mushroom.model import GenusNet, ModelConfig, build_model, freeze_backbone
 from mushroom.training.data import AugmentedViews, TrainingPhotos, batches_ahead
 from mushroom.training.features import normalised
@@ -80,7 +81,7 @@ def photos_a_second(work: Callable[[], object], count: int) -> float:
 
 def fine_tuning() -> None:
     """Photos a second of an epoch's parts and of the whole."""
-    config = ModelConfig(name="bench", backbone="tf_efficientnetv2_b0", input_px=DEFAULT.input_px)
+    config = ModelConfig(name="bench", backbone="tf_efficientnetv2_b0", input_px=DEFAULT.input_px, genera=GENERA)
     model = build_model(config).to(memory_format=torch.channels_last).train()
     optimizer = make_optimizer(model, DEFAULT.phases[1], DEFAULT)
     with tempfile.TemporaryDirectory() as folder:
@@ -123,7 +124,7 @@ def main() -> None:
     print(f"{PHOTOS} photos, median of {REPEATS} epochs, {torch.get_num_threads()} threads")
     for backbone, recipe in (("tf_efficientnetv2_b0", DEFAULT), ("resnet50", NOTEBOOK)):
         torch.manual_seed(0)
-        model = build_model(ModelConfig(name="bench", backbone=backbone, input_px=recipe.train_px))
+        model = build_model(ModelConfig(name="bench", backbone=backbone, input_px=recipe.train_px, genera=GENERA))
         freeze_backbone(model)
         images = torch.randn(PHOTOS, 3, recipe.train_px, recipe.train_px)
         model.eval()

@@ -28,14 +28,14 @@ def found(page: Page) -> list[str]:
     """What axe-core finds on the page, but for Streamlit's own: a line an element."""
     results = Axe().run(page, options={"runOnly": {"type": "tag", "values": TAGS}}).response
     return [
-        f"{violation['id']}: {node['html'][:300]} [{' '.join(map(str, node['target']))}] {told(node)}"
+        f"{violation['id']}: {node['html'][:300]} [{' '.join(map(str, node['target']))}] {output(node)}"
         for violation in results["violations"]
         for node in violation["nodes"]
         if not any(part in node["html"] + str(node["target"]) for part in STREAMLITS_OWN.get(violation["id"], ()))
     ]
 
 
-def told(node: dict[str, Any]) -> str:
+def output(node: dict[str, Any]) -> str:
     return " ".join(check["message"] for check in (*node["any"], *node["all"], *node["none"]))[:300]
 
 

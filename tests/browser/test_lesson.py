@@ -52,18 +52,18 @@ def test_a_filter_shows_only_what_it_says_and_survives_the_way_back(
 ) -> None:
     true = next(true for true, named in most_probable(painted_app) if true != named)
     page.goto(f"{address}/browse?true={true}")
-    expect(page.locator(".told").first).to_contain_text(true)
+    expect(page.locator(".answer-line").first).to_contain_text(true)
     cards(page).first.click()
     expect(page.locator(".st-key-lesson")).to_be_visible()
     page.get_by_role("button", name=re.compile("Back to the .* photo")).click()
-    expect(page.locator(".told").first).to_contain_text(true)
+    expect(page.locator(".answer-line").first).to_contain_text(true)
     assert set(re.findall(r"[✓✗○] (\w+)", page.locator(".st-key-photos").inner_text())) == {true}
 
 
 def test_guess_first_keeps_the_answer_until_the_class_has_chosen(page: Page, address: str) -> None:
     page.goto(f"{address}/browse")
     page.get_by_text("Guess first").click()
-    expect(page.locator(".told")).to_have_count(0)
+    expect(page.locator(".answer-line")).to_have_count(0)
     cards(page).first.click()
     expect(page.get_by_role("heading", name="Which is it?")).to_be_visible()
     expect(page.locator(".answer")).to_have_count(0)
@@ -77,12 +77,12 @@ def test_a_press_on_a_cell_of_the_matrix_shows_its_photos(page: Page, address: s
     cell = page.get_by_role("button", name=re.compile(r"^\d+ photos? of \w+, told")).first
     cell.scroll_into_view_if_needed()
     name = cell.get_attribute("aria-label") or ""
-    true, told = re.findall(r"of (\w+), told (\w+)", name)[0]
+    true, answered = re.findall(r"of (\w+), told (\w+)", name)[0]
     cell.press("Enter")
     expect(page).to_have_url(re.compile(f"browse.*true={true}"))
     count = int(name.split(" ")[0])
     expect(cards(page)).to_have_count(count)
-    expect(page.locator(".told").first).to_contain_text(true if told == "none" else told)
+    expect(page.locator(".answer-line").first).to_contain_text(true if answered == "none" else answered)
 
 
 def test_the_report_begins_with_its_verdict_and_its_links_lead_to_sections(page: Page, address: str) -> None:

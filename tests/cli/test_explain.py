@@ -7,7 +7,6 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
-from networks import untrained_checkpoint
 from PIL import Image
 
 from mushroom.__main__ import main
@@ -25,12 +24,6 @@ def photo(tmp_path: Path) -> Path:
     path = tmp_path / "photo.png"
     Image.fromarray(coarse).resize((160, 120), Image.Resampling.BICUBIC).save(path)
     return path
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small network that has learned nothing."""
-    return untrained_checkpoint(tmp_path_factory.mktemp("checkpoint") / "small")
 
 
 def test_explain_writes_an_overlay_a_layer_a_film_strip_and_numbers(
@@ -168,9 +161,9 @@ def test_a_folder_is_explained_photo_by_photo_and_gone_on_with(
     (folder / "notes.txt").write_bytes(b"no")
     command = ["explain", str(folder), "--out", str(out), "--checkpoint", str(checkpoint), "--batch", "2"]
     assert main(command) == SOME_PHOTOS_FAILED
-    told = capsys.readouterr().err
-    assert "bad.jpg: This file is not a photo" in told
-    assert "3 photos answered, 1 can't be read" in told
+    output = capsys.readouterr().err
+    assert "bad.jpg: This file is not a photo" in output
+    assert "3 photos answered, 1 can't be read" in output
     whole = sorted(path.parent.relative_to(out).as_posix() for path in out.rglob("explanation.json"))
     assert whole == ["a.png", "b.png", "deep/a.png"]
     before = {name: (out / name / "explanation.json").stat().st_mtime_ns for name in whole}

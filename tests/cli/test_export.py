@@ -58,10 +58,10 @@ def test_the_onnx_file_answers_without_this_project_as_the_checkpoint_does(
     assert train.main(["export", str(checkpoint), "--out", str(out), "--photos", str(photos)]) == 0
     assert "over 3 photos probabilities differ by at most" in capsys.readouterr().out
     script = [sys.executable, str(REPOSITORY / "docs" / "onnx_answer.py"), str(out), str(photos / "1.jpg")]
-    told = json.loads(subprocess.run(script, check=True, capture_output=True, text=True, cwd=tmp_path).stdout)
+    output = json.loads(subprocess.run(script, check=True, capture_output=True, text=True, cwd=tmp_path).stdout)
     expected = Classifier.load(checkpoint).predict([read_photo_file(photos / "1.jpg")])[0]
-    assert told["probabilities"] == pytest.approx(expected.probabilities, abs=0.01)
-    assert (told["genus"], told["unknown"]) == (expected.genus, expected.unknown)
+    assert output["probabilities"] == pytest.approx(expected.probabilities, abs=0.01)
+    assert (output["genus"], output["unknown"]) == (expected.genus, expected.unknown)
 
 
 def test_its_metadata_says_what_it_answers_and_which_checkpoint_it_is(checkpoint: Path) -> None:
@@ -87,8 +87,8 @@ def test_less_precise_files_are_compared_too(
     command = ["export", str(checkpoint), "--out", str(out), "--photos", str(photos), "--precision", precision]
     status = train.main(command)
     # Either it answers alike within its tolerance, or it is refused with the difference.
-    out_text, told = capsys.readouterr()
-    assert (status == 0 and "differ by at most" in out_text) or (status == FAILED and "differ by up to" in told)
+    out_text, output = capsys.readouterr()
+    assert (status == 0 and "differ by at most" in out_text) or (status == FAILED and "differ by up to" in output)
     assert out.exists() == (status == 0)
 
 

@@ -15,10 +15,11 @@ from mushroom.errors import CheckpointError, DatasetError
 from mushroom.evaluation.agreement import agreement_again, measure_agreement, read_agreement, write_agreement
 from mushroom.evaluation.evaluate import LATENCY_REPEATS, evaluate
 from mushroom.evaluation.report import read_report
+from mushroom.genera import GENERA
 from mushroom.model import ModelConfig, build_model
 from mushroom.training.prepare import prepare
 
-CONFIG = ModelConfig(name="small", backbone="mobilenetv3_small_050", input_px=64, head_dropouts=(0.1,))
+CONFIG = ModelConfig(name="small", backbone="mobilenetv3_small_050", input_px=64, genera=GENERA, head_dropouts=(0.1,))
 
 
 @pytest.fixture(scope="module")

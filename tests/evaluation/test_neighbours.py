@@ -21,11 +21,12 @@ from mushroom.evaluation.neighbours import (
     load_index,
     training_rows,
 )
+from mushroom.genera import GENERA
 from mushroom.model import ModelConfig, build_model
 from mushroom.photos import read_photo_file
 from mushroom.training.prepare import prepare
 
-CONFIG = ModelConfig(name="small", backbone="mobilenetv3_small_050", input_px=64)
+CONFIG = ModelConfig(name="small", backbone="mobilenetv3_small_050", input_px=64, genera=GENERA)
 
 
 @pytest.fixture(scope="module")

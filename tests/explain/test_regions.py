@@ -3,10 +3,19 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 from torch.nn import functional
 
 from mushroom.explain import regions
 from mushroom.explain.regions import hottest_mask, upsample
+
+heatmaps = arrays.arrays(
+    np.float32, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.floats(0, 1, width=32)
+)
+sizes = st.tuples(st.integers(1, 60), st.integers(1, 60))
+shares = st.floats(0, 100)
 
 
 def centre_of_mass(values: np.ndarray) -> tuple[float, float]:
@@ -143,3 +152,47 @@ def test_a_regions_numbers_are_those_of_its_cells() -> None:
     heatmap[4:6, 10:15], heatmap[6:8, 10:15] = 1, 0.5
     [found] = regions.hottest_regions(heatmap, 50, (30, 20))
     assert found == {"left": 33.3, "top": 20.0, "right": 50.0, "bottom": 40.0, "share": 0.0333, "heat": 0.75}
+
+
+# --- Whatever the heatmap -----------------------------------------------------------------------------------
+
+
+@given(heatmaps, shares, shares, sizes)
+@settings(deadline=None)
+def test_a_mask_is_of_the_photos_size_and_takes_the_hottest_places_alone(
+    heatmap: np.ndarray, percent: float, other: float, size: tuple[int, int]
+) -> None:
+    mask, enlarged = hottest_mask(heatmap, percent, size), upsample(heatmap, size)
+    assert (mask.dtype, mask.shape) == (bool, size[::-1])
+    asked = round(mask.size * percent / 100)
+    assert mask.sum() >= min(asked, (enlarged > 0).sum())
+    assert not mask[enlarged <= 0].any()
+    assert not mask.any() or mask.all() or enlarged[mask].min() > enlarged[~mask].max()
+    smaller, larger = (hottest_mask(heatmap, each, size) for each in sorted((percent, other)))
+    assert not (smaller & ~larger).any()
+
+
+@given(heatmaps, shares, sizes)
+@settings(deadline=None)
+def test_regions_cover_the_mask_and_lie_on_the_photo(
+    heatmap: np.ndarray, percent: float, size: tuple[int, int]
+) -> None:
+    found = regions.hottest_regions(heatmap, percent, size)
+    assert sum(region["share"] for region in found) == pytest.approx(
+        hottest_mask(heatmap, percent, size).mean(), abs=1e-4 * max(len(found), 1)
+    )
+    for region in found:
+        assert 0 <= region["left"] < region["right"] <= 100
+        assert 0 <= region["top"] < region["bottom"] <= 100
+        assert 0 <= region["heat"] <= 1
+
+
+@given(heatmaps, sizes)
+@settings(deadline=None)
+def test_a_suggested_part_is_a_square_on_the_photo(heatmap: np.ndarray, size: tuple[int, int]) -> None:
+    square = regions.suggested_square(heatmap, size)
+    if square is not None:
+        left, top, right, bottom = square
+        assert 0 <= left < right <= size[0]
+        assert 0 <= top < bottom <= size[1]
+        assert right - left == bottom - top

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from soak import FAIR, soak
+from soak import soak
 
 
 @pytest.mark.slow
@@ -12,7 +12,6 @@ def test_visitors_at_once_are_answered_as_if_alone_and_leave_nothing_behind(tmp_
     assert soaked.errors == []
     assert soaked.compared >= 4 * 5
     assert soaked.large_sent >= 1
-    assert soaked.unfairness("photo") <= FAIR
     assert "Traceback" not in soaked.log
     assert soaked.networks, "no network was found in the server's memory: nothing was looked at"
     assert soaked.left_behind() == 0

@@ -6,6 +6,7 @@ import numpy as np
 
 from mushroom.app.records import Answer
 from mushroom.calibration import energy
+from mushroom.classifier import Prediction
 from mushroom.evaluation.predictions import KNOWN, Predictions
 from mushroom.genera import GENERA
 
@@ -15,6 +16,12 @@ def answer(
 ) -> Answer:
     """One test photo's answer, as the pages keep it."""
     return Answer(photo, true, genus, confidence, unknown, -float(np.log(confidence)), source)
+
+
+def prediction(genus: str = GENERA[0], confidence: float = 0.9, unknown: bool = False) -> Prediction:
+    """The answer to one photo, of the nine genera; the others share what is left."""
+    shares = dict.fromkeys(GENERA, (1 - confidence) / 8) | {genus: confidence}
+    return Prediction(genus, confidence, shares, unknown, 0.0, (0.0,) * 9)
 
 
 def logits_for(predicted: Sequence[int], genera: int = 9, strength: float = 5.0) -> np.ndarray:

@@ -15,6 +15,7 @@ from typing import IO, Any
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 STREAMLIT = (sys.executable, "-m", "streamlit", "run", "app.py")
 START_SECONDS = 60
+STOP_SECONDS = 60
 
 
 def free_port() -> int:
@@ -72,7 +73,7 @@ def stop_app(process: "subprocess.Popen[bytes]") -> None:
     """End the server that ``start_app`` began."""
     process.terminate()
     try:
-        process.wait(timeout=10)
+        process.wait(timeout=STOP_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from mushroom.checkpoint import save_checkpoint
 from mushroom.explain.layers import find_layers
+from mushroom.genera import GENERA
 from mushroom.model import GenusNet, ModelConfig, build_head, build_model, create_backbone
 
 INPUT_PX = 64
@@ -17,7 +18,7 @@ BACKBONE = "test_efficientnet"
 def untrained_checkpoint(folder: Path) -> Path:
     """A checkpoint folder of a small network that has learned nothing; the same one every time."""
     torch.manual_seed(0)
-    config = ModelConfig(name="small", backbone="mobilenetv3_small_050", input_px=INPUT_PX)
+    config = ModelConfig(name="small", backbone="mobilenetv3_small_050", input_px=INPUT_PX, genera=GENERA)
     save_checkpoint(folder, build_model(config), config)
     return folder
 

@@ -77,7 +77,7 @@ class Visitor:
         )
         self.socket = self.open_things.enter_context(dialled)
         self.token = token
-        self.told = NewSession()
+        self.new_session = NewSession()
         self.page = ""
         self.query = ""
         self.widgets: dict[str, WidgetState] = {}
@@ -96,7 +96,7 @@ class Visitor:
     @property
     def session(self) -> str:
         """The session's name on the server."""
-        return self.told.initialize.session_id
+        return self.new_session.initialize.session_id
 
     # --- What a visitor does ---
 
@@ -173,8 +173,8 @@ class Visitor:
             run.received += heard.SerializeToString()
             kind = heard.WhichOneof("type")
             if kind == "new_session":
-                self.told = heard.new_session
-                self.page = self.told.page_script_hash
+                self.new_session = heard.new_session
+                self.page = self.new_session.page_script_hash
                 run.elements = []
             elif kind == "page_info_changed":
                 self.query = heard.page_info_changed.query_string

@@ -5,6 +5,7 @@ import timm
 import torch
 from torch.nn import functional
 
+from mushroom.genera import GENERA
 from mushroom.model import GenusNet, ModelConfig, build_model
 from mushroom.training.data import ANY_OTHER
 from mushroom.training.optimisation import cosine_factor, genus_loss, make_optimizer
@@ -12,7 +13,7 @@ from mushroom.training.recipes import DEFAULT, NOTEBOOK, RECIPES
 
 
 def model_of(backbone: str) -> GenusNet:
-    return build_model(ModelConfig(name="x", backbone=backbone, input_px=64, head_dropouts=(0.1,)))
+    return build_model(ModelConfig(name="x", backbone=backbone, input_px=64, genera=GENERA, head_dropouts=(0.1,)))
 
 
 def test_without_others_the_loss_is_the_smoothed_cross_entropy() -> None:
@@ -27,11 +28,11 @@ def test_without_others_the_loss_is_the_smoothed_cross_entropy() -> None:
 
 def test_a_photo_of_any_other_asks_for_the_others_together() -> None:
     logits = torch.tensor([[1.0, 0.0, 2.0, 3.0]])
-    told = logits.softmax(1)[0]
+    output = logits.softmax(1)[0]
     loss = genus_loss(logits, torch.tensor([ANY_OTHER]), genera=2)
-    assert float(loss) == pytest.approx(-float(torch.log(told[2] + told[3])))
+    assert float(loss) == pytest.approx(-float(torch.log(output[2] + output[3])))
     named = genus_loss(logits, torch.tensor([3]), genera=2)
-    assert float(named) == pytest.approx(-float(torch.log(told[3])))
+    assert float(named) == pytest.approx(-float(torch.log(output[3])))
 
 
 @pytest.mark.parametrize(

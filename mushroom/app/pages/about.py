@@ -111,8 +111,8 @@ def five_steps(photo: Image.Image, genus: str, input_px: int, found: "Channels")
     count, height, width = maps.shape
     say = found.weights.numpy() * maps.mean((1, 2))
     most, least = int(say.argmax()), int(say.argmin())
-    seen = photo.resize((input_px, input_px), Image.Resampling.BICUBIC)
-    shown = seen.resize((STEP_PX, STEP_PX), Image.Resampling.BICUBIC)
+    network_input = photo.resize((input_px, input_px), Image.Resampling.BICUBIC)
+    shown = network_input.resize((STEP_PX, STEP_PX), Image.Resampling.BICUBIC)
     heatmap = found.heatmap.numpy()
     return [
         Step("What it sees", f"The photo becomes a square of {input_px} × {input_px} points.", shown),
@@ -155,8 +155,8 @@ def _cells(values: np.ndarray) -> Image.Image:
 
 
 def _names(known: Names) -> None:
-    told = these(len(known.names), known.rank)
-    layout.section(f"{told[:1].upper()}{told[1:]}")
+    names_of_all = these(len(known.names), known.rank)
+    layout.section(f"{names_of_all[:1].upper()}{names_of_all[1:]}")
     for name in known.names:
         common = field_guide.visitors_name(name)
         with st.expander(f"{name}: {common}" if common else name):

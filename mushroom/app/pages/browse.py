@@ -32,11 +32,11 @@ PAGE_PHOTOS = 28
 STYLE = """
 <style>
 .st-key-photos img { border-radius: .6rem; aspect-ratio: 1; object-fit: cover; }
-.told { margin: 0; font-size: .82rem; line-height: 1.35; overflow-wrap: anywhere; }
-.told b { font-weight: 600; }
-.told .right { color: var(--right); }
-.told .wrong { color: var(--wrong); }
-.told span { display: block; color: var(--quiet); }
+.answer-line { margin: 0; font-size: .82rem; line-height: 1.35; overflow-wrap: anywhere; }
+.answer-line b { font-weight: 600; }
+.answer-line .right { color: var(--right); }
+.answer-line .wrong { color: var(--wrong); }
+.answer-line span { display: block; color: var(--quiet); }
 </style>
 """
 
@@ -200,7 +200,7 @@ def _show_counted(pressed: str) -> None:
 
 def describe(count: int, filters: Filters, known: Names) -> str:
     """What the photos shown are together: "19 photos told wrong", "206 photos of Amanita told right"."""
-    told = {
+    with_answer = {
         ANY: "",
         "right": " told right",
         "wrong": " told wrong",
@@ -208,7 +208,7 @@ def describe(count: int, filters: Filters, known: Names) -> str:
     }
     of = "" if filters.true == ANY else f" of {filters.true}"
     taken = "" if filters.predicted == ANY else f" taken for {filters.predicted}"
-    return f"{count} photo{'' if count == 1 else 's'}{of}{taken}{told[filters.answer]}"
+    return f"{count} photo{'' if count == 1 else 's'}{of}{taken}{with_answer[filters.answer]}"
 
 
 def _gallery(shown: Sequence[Answer], filters: Filters, known: Names, *, hidden: bool) -> None:
@@ -221,18 +221,18 @@ def _gallery(shown: Sequence[Answer], filters: Filters, known: Names, *, hidden:
     st.markdown(f"**{title}**{'' if hidden or filters.answer != ANY else mixed}.")
     pages = -(-len(shown) // PAGE_PHOTOS)
     first = (_page(pages) - 1) * PAGE_PHOTOS
-    opened = None
+    chosen_photo = None
     with st.container(horizontal=True, gap="small", key="photos"):
         for number, answer in enumerate(shown[first : first + PAGE_PHOTOS], start=first + 1):
             if _card(answer, number, known, hidden=hidden):
-                opened = answer.photo
-    if opened:
+                chosen_photo = answer.photo
+    if chosen_photo:
         lesson.begin([answer.photo for answer in shown], title)
         # Another photo starts with its own genus.
         url_state.choose("genus", None)
         url_state.choose("against", None)
         url_state.choose("crop", None)
-        layout.go_to("identify", photo=opened)
+        layout.go_to("identify", photo=chosen_photo)
 
 
 def _page(pages: int) -> int:
@@ -256,7 +256,7 @@ def _card(answer: Answer, number: int, known: Names, *, hidden: bool) -> bool:
         )
         if not hidden:
             st.html(
-                f'<p class="told"><b class="{kind}">{mark} <em>{_plain(answer.true_genus)}</em></b>'
+                f'<p class="answer-line"><b class="{kind}">{mark} <em>{_plain(answer.true_genus)}</em></b>'
                 f"<span>says {_plain(says)}, {percent(answer.confidence)}</span></p>"
             )
         return st.button(f"Open no. {number}", key=f"browse:{answer.photo}", width="stretch")

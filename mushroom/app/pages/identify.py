@@ -38,7 +38,7 @@ DEFAULT_METHOD = "gradcam"
 
 STYLE = """
 <style>
-.answer { margin: .1rem 0 0; padding: 0; font-family: "Source Serif", "Source Serif 4", Georgia, serif;
+.answer { margin: .1rem 0 0; padding: 0; font-family: var(--serif);
   font-size: 2.5rem; font-weight: 400; line-height: 1.1; overflow-wrap: anywhere; }
 .sure { margin: .35rem 0 0; font-size: 1.05rem; line-height: 1.45; max-width: 52rem; }
 .badge { display: inline-block; padding: .05rem .6rem; border-radius: 1rem; font-size: .9rem; font-weight: 600;
@@ -51,6 +51,8 @@ STYLE = """
 .refused { margin: 0; font-size: .92rem; padding: .5rem .8rem; border-radius: .5rem;
   background: color-mix(in srgb, #c0392b 12%, transparent); border-left: 4px solid #c0392b; overflow-wrap: anywhere; }
 [data-testid="stFileUploaderDropzone"] { border-style: dashed; border-width: 1.5px; }
+/* The label says it already. */
+[data-testid="stFileUploaderDropzoneInstructions"] { display: none; }
 /* Streamlit tells a file that is too large by a sign alone. */
 [data-testid="stFileUploader"] span[role="alert"] { position: static !important; width: auto !important;
   height: auto !important; clip: auto !important; clip-path: none !important; white-space: normal !important;
@@ -153,8 +155,8 @@ def _answer(subject: Subject, several: int) -> None:
     photo, explanation = explained
     lesson.show_row(subject)
     if lesson.hides_answer(subject):
-        told = explanation.prediction
-        lesson.ask(subject, photo, classifier.genera, None if told.unknown else told.genus)
+        answer = explanation.prediction
+        lesson.ask(subject, photo, classifier.genera, None if answer.unknown else answer.genus)
         return
     lesson.show_score(subject)
     of_whole = predictions.predict(classifier, replace(subject, crop=None)) if subject.crop else None

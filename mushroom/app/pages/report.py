@@ -98,9 +98,9 @@ def _verdict(report: Report, answers: Sequence[Answer], learned: Sequence[Answer
         st.info("This network came without its answers (predictions.csv): only its scores are shown.")
         return
     unknown = report.unknown.splits.get(split)
-    told = verdict.sentences(answers, learned if split != "train" else (), unknown, known)
+    sentences = verdict.sentences(answers, learned if split != "train" else (), unknown, known)
     with st.container(key="verdict"):
-        st.markdown("\n".join(f"- {sentence}" for sentence in told))
+        st.markdown("\n".join(f"- {sentence}" for sentence in sentences))
 
 
 def _links() -> None:
@@ -156,8 +156,8 @@ def _headline(scores: SplitScores, answers: Sequence[Answer]) -> None:
 
 def _interval(bounds: Sequence[float], digits: int | None = None) -> str:
     low, high = bounds
-    told = f"{low:.1%} to {high:.1%}" if digits is None else f"{low:.{digits}f} to {high:.{digits}f}"
-    return f"95 % interval: {told}"
+    words = f"{low:.1%} to {high:.1%}" if digits is None else f"{low:.{digits}f} to {high:.{digits}f}"
+    return f"95 % interval: {words}"
 
 
 def _one_by_one(scores: SplitScores, answers: Sequence[Answer], known: Names) -> None:
@@ -178,7 +178,7 @@ def _one_by_one(scores: SplitScores, answers: Sequence[Answer], known: Names) ->
                 "Told right": counted.share_right if counted.count else None,
                 "Precision": row.precision if measured else None,
                 "Recall": row.recall if measured else None,
-                "Recall, 95 % interval": "{:.2f} to {:.2f}".format(*row.recall_interval) if measured else None,
+                "Recall, 95 % interval": "{:.2f} to {:.2f}".format(*row.recall_interval) if measured else "",
                 "F1": row.f1 if measured else None,
                 "Photos": row.support,
             }
@@ -218,10 +218,10 @@ def _matrix(answers: Sequence[Answer], known: Names, split: str) -> None:
     )
     st.markdown(tables.describe_confusion(confusion, known.names))
     if cell := st.session_state.pop("cell_pressed", None):
-        true, _, told = cell.partition("/")
-        if told == "none":
+        true, _, answered = cell.partition("/")
+        if answered == "none":
             layout.go_to("browse", true=true, answer="unknown")
-        layout.go_to("browse", true=true, predicted=told, answer="right" if true == told else "wrong")
+        layout.go_to("browse", true=true, predicted=answered, answer="right" if true == answered else "wrong")
 
 
 def _remember_cell(name: str) -> None:
@@ -247,10 +247,10 @@ def _how_sure(answers: Sequence[Answer]) -> None:
         for kind, count in (("right", left.right), ("wrong", left.wrong), ("none", unnamed))
     )
     error = "none of them" if left.error is None else f"{percent(left.error)} of those wrongly"
-    told = f"{percent(left.coverage)} of the photos are named, {error}."
-    st.html(f'<p class="share" role="img" aria-label="{told}">{shares}</p>')
+    words = f"{percent(left.coverage)} of the photos are named, {error}."
+    st.html(f'<p class="share" role="img" aria-label="{words}">{shares}</p>')
     st.markdown(
-        f"**{told}** Of {left.count} photos {left.right} are told right, {left.wrong} wrong, {unnamed} get no name."
+        f"**{words}** Of {left.count} photos {left.right} are told right, {left.wrong} wrong, {unnamed} get no name."
     )
 
 

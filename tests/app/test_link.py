@@ -1,0 +1,114 @@
+"""The link of the answer page holds what a visitor chose: whoever opens it sees the same."""
+
+import re
+from typing import Any
+
+import pytest
+from pages import open_page, texts
+from streamlit.testing.v1 import AppTest
+
+pytestmark = pytest.mark.usefixtures("painted")
+
+
+def reopened(app: AppTest) -> AppTest:
+    """The page as whoever gets the link of ``app`` sees it."""
+    return open_page("identify", **{key: values[0] for key, values in query(app).items()})
+
+
+def query(app: AppTest) -> dict[str, list[str]]:
+    return {key: value if isinstance(value, list) else [value] for key, value in app.query_params.items()}
+
+
+def rectangle(app: AppTest) -> Any:
+    return app.slider(key="across").value, app.slider(key="down").value
+
+
+def test_the_covered_rectangle_is_in_the_link(test_photo: str) -> None:
+    app = open_page("identify", photo=test_photo, panel="cover")
+    app.button_group(key="covered_part").set_value("A rectangle of your own").run()
+    app.slider(key="across").set_value((10, 60)).run()
+    app.slider(key="down").set_value((0, 100)).run()
+    assert query(app)["cover"] == ["10-0-60-100"]
+    again = reopened(app)
+    assert rectangle(again) == ((10, 60), (0, 100))
+    assert re.search(r"\b(49|5[0-2]) ?% of the photo is blurred", texts(again))
+
+
+def test_how_much_of_the_hottest_part_is_covered_is_in_the_link(test_photo: str) -> None:
+    app = open_page("identify", photo=test_photo, panel="cover")
+    app.slider(key="widget:cover").set_value(40).run()
+    assert query(app)["cover"] == ["40"]
+    assert reopened(app).slider(key="widget:cover").value == 40
+
+
+def test_both_kinds_of_covering_are_found_as_they_were_left(test_photo: str) -> None:
+    app = open_page("identify", photo=test_photo, panel="cover", cover="45")
+    app.button_group(key="covered_part").set_value("A rectangle of your own").run()
+    app.slider(key="across").set_value((10, 60)).run()
+    app.button_group(key="covered_part").set_value("The hottest part").run()
+    assert app.slider(key="widget:cover").value == 45
+    app.button_group(key="covered_part").set_value("A rectangle of your own").run()
+    assert rectangle(app) == ((10, 60), (35, 65))
+
+
+@pytest.mark.parametrize("ends", [(100, 100), (0, 0)])
+def test_a_rectangle_at_the_edge_keeps_an_area(ends: tuple[int, int], test_photo: str) -> None:
+    app = open_page("identify", photo=test_photo, panel="cover", cover="35-35-65-65")
+    app.slider(key="across").set_value(ends).run()
+    assert not app.exception
+    left, right = app.slider(key="across").value
+    assert right - left == 1
+
+
+def test_the_outlined_part_and_its_colour_are_in_the_link(test_photo: str) -> None:
+    app = open_page("identify", photo=test_photo, panel="for-against")
+    app.slider(key="widget:outline").set_value(35).run()
+    app.toggle(key="widget:only").set_value(True).run()
+    assert query(app)["outline"] == ["35"]
+    again = reopened(app)
+    assert again.slider(key="widget:outline").value == 35
+    assert again.toggle(key="widget:only").value is True
+
+
+def test_the_colours_are_those_of_every_heatmap(test_photo: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mushroom.explain import overlays
+
+    seen = []
+    overlay = overlays.overlay
+
+    def noted(*args: Any) -> Any:
+        seen.append(args[3])
+        return overlay(*args)
+
+    monkeypatch.setattr(overlays, "overlay", noted)
+    for choices in ({"against": "Suillus", "genus": "Russula"}, {"panel": "wrong", "correction": "none"}):
+        open_page("identify", photo=test_photo, colours="jet", **choices)
+    assert set(seen) == {"jet"}
+    seen.clear()
+    open_page("compare", photo=test_photo, colours="jet", compare="layers")
+    assert set(seen) == {"jet"}
+
+
+def test_copies_that_were_asked_about_and_a_correction_are_in_the_link(test_photo: str) -> None:
+    assert "copies get the same answer" in texts(open_page("identify", photo=test_photo, panel="steady", copies="8"))
+    app = open_page("identify", photo=test_photo, panel="wrong")
+    app.selectbox(key="widget:correction").select("none").run()
+    assert reopened(app).selectbox(key="widget:correction").value == "none"
+
+
+def test_another_photo_begins_without_what_was_asked_of_the_last(test_photo: str) -> None:
+    app = open_page("identify", photo=test_photo, panel="cover", cover="10-0-60-100", copies="8", correction="none")
+    next(button for button in app.button if button.label == "Start again").click().run()
+    assert set(query(app)) <= {"panel"}
+
+
+@pytest.mark.parametrize("value", ["7", "90", "1-2-3", "50-50-40-40", "<b>"])
+def test_a_cover_that_is_none_falls_back_with_a_note(value: str, test_photo: str) -> None:
+    app = open_page("identify", photo=test_photo, panel="cover", cover=value)
+    assert not app.exception
+    assert any("not at hand here" in info.value for info in app.info)
+
+
+def test_one_mushroom_is_in_the_link() -> None:
+    app = open_page("identify", several="one")
+    assert query(app)["several"] == ["one"]
