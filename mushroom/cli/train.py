@@ -17,7 +17,6 @@ from mushroom.training.probe import train_probe
 from mushroom.training.recipes import RECIPES, Recipe, with_epochs, with_setting
 from mushroom.training.start import PRETRAINED, RANDOM, backbone_of, check_sizes, new_config, new_network
 from mushroom.training.state import STATE_FOLDER
-from mushroom.training.teachers import load_teacher, taught_by
 from mushroom.training.trainer import Trainer, TrainingOptions
 
 GENUS = "genus"
@@ -46,9 +45,6 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     )
     start.add_argument(
         "--random-backbone", action="store_const", const=RANDOM, dest="start", help="start from random numbers"
-    )
-    parser.add_argument(
-        "--teachers", type=Path, nargs="+", default=[], metavar="CHECKPOINT", help="networks whose answers are learned"
     )
     parser.add_argument("--input-px", type=int, metavar="PX", help="side that the finished network sees")
     parser.add_argument("--epochs", type=int, nargs="+", metavar="N", help="epochs of each phase of the recipe")
@@ -94,8 +90,6 @@ def train_network(
     backbone = backbone_of(args.backbone, args.start)
     sources = training.sources.tolist()
     config = new_config(out.name, backbone, args.start, recipe, prepared, others, args.seed, rank, sources)
-    teachers = [load_teacher(folder, config) for folder in args.teachers]
-    config = taught_by(config, teachers)
     model = new_network(config, args.start, args.seed)
     check_sizes(model, config, recipe)
 
@@ -104,7 +98,7 @@ def train_network(
 
     options = TrainingOptions(out, args.seed, args.workers, args.mixed_precision, resume, after_epoch)
     if recipe.phases:
-        Trainer(model, config, recipe, training, validation, options, teachers).run()
+        Trainer(model, config, recipe, training, validation, options).run()
     else:
         train_probe(model, config, recipe, training, validation, options)
 

@@ -29,10 +29,6 @@ class Phase:
     class_weighted: bool = False
     """Photos weigh in the loss inversely to the count of their genus."""
     label_smoothing: float = 0.0
-    mixing: float = 0.0
-    """Share of batches whose photos are mixed in pairs."""
-    distillation: float = 0.0
-    """Weight of what teachers answer against what the label says, where a run has teachers."""
     ema: float = 0.0
     """Decay per step of the averaged weights that are validated and kept; 0 keeps the trained weights."""
     patience: int = 0
@@ -98,9 +94,9 @@ NOTEBOOK = Recipe(
 DEFAULT = Recipe(
     name="default",
     input_px=256,
-    train_px=192,
+    train_px=224,
     augmentation="strong",
-    batch=32,
+    batch=64,
     views=1,
     balance=0.5,
     source_balance=0.5,
@@ -108,17 +104,17 @@ DEFAULT = Recipe(
     logit_adjustment=1.0,
     half=True,
     phases=(
-        Phase("head", epochs=8, frozen=True, learning_rate=2e-3, weight_decay=1e-2, label_smoothing=0.1),
+        Phase("head", epochs=6, frozen=True, learning_rate=2e-3, weight_decay=1e-2, label_smoothing=0.1),
         Phase(
             "fine-tuning",
-            epochs=6,
+            epochs=10,
             frozen=False,
-            learning_rate=1.5e-4,
+            learning_rate=1e-4,
             weight_decay=0.05,
             head_factor=4.0,
             layer_decay=0.95,
             label_smoothing=0.1,
-            ema=0.998,
+            ema=0.996,
         ),
     ),
 )

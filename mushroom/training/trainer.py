@@ -9,7 +9,7 @@ the work over GPUs and machines.
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -19,7 +19,6 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 from timm.utils import ModelEmaV3
 from torch import nn
-from torch.nn import functional
 from torch.optim.lr_scheduler import LambdaLR
 from tqdm import tqdm
 
@@ -37,7 +36,6 @@ from mushroom.training.data import (
 )
 from mushroom.training.features import Features, answers, cached_features, normalised
 from mushroom.training.history import history_row, write_history
-from mushroom.training.mixing import mixed
 from mushroom.training.optimisation import cosine_factor, genus_loss, make_optimizer
 from mushroom.training.recipes import Phase, Recipe
 from mushroom.training.state import (
@@ -49,8 +47,6 @@ from mushroom.training.state import (
     run_identity,
     save_state,
 )
-
-from mushroom.training.teachers import Teacher, soft_labels
 
 MAX_GRADIENT_NORM = 5.0
 
@@ -114,10 +110,8 @@ class Trainer:
         training: TrainingPhotos,
         validation: TrainingPhotos,
         options: TrainingOptions,
-        teachers: Sequence[Teacher] = (),
     ) -> None:
         self.model = model
-        self.teachers = teachers
         self.config = config
         self.recipe = recipe
         self.training = training
@@ -293,23 +287,14 @@ class Trainer:
     ) -> tuple[torch.Tensor, float]:
         """One step on features or on views of 8 bits; returns the logits and the loss."""
         accelerator = learning.accelerator
-        partner, share = None, 1.0
-        if phase.mixing and not phase.frozen and torch.rand(()) < phase.mixing:
-            given, partner, share = mixed(given)
         with accelerator.autocast():
             logits = learning.module(given if phase.frozen else normalised(given, self.config))
-            taught = soft_labels(self.teachers, given) if self.teachers and phase.distillation else None
         logits = logits.float()
         weights = None
         if phase.class_weighted:
             weights = class_weights(self.training.labels, logits.shape[1]).to(logits.device)
         adjusted = logits + self.adjustment.to(logits.device)
         loss = genus_loss(adjusted, labels, self.training.genera, phase.label_smoothing, weights)
-        if partner is not None:
-            theirs = genus_loss(adjusted, labels[partner.to(labels.device)], self.training.genera, phase.label_smoothing)
-            loss = share * loss + (1 - share) * theirs
-        if taught is not None:
-            loss = torch.lerp(loss, functional.cross_entropy(logits, taught), phase.distillation)
         if not torch.isfinite(loss):
             raise TrainingError(
                 f"The loss is not a number any more in epoch {epoch}: try a smaller learning rate. "
