@@ -215,10 +215,10 @@ def add_faithfulness(
     numbers: dict[str, Any], classifier: Classifier, photo: Image.Image, explanation: Explanation
 ) -> None:
     """Put each layer's deletion, insertion, average drop and increase into ``numbers``."""
-    image = classifier.to_images([photo])[0]
+    image = classifier.to_images([photo])[0].to(classifier.device)
     target = classifier.class_index(explanation.genus)
     for layer in numbers["layers"]:
-        heatmap = torch.from_numpy(explanation.heatmaps[layer["name"]])
+        heatmap = torch.from_numpy(explanation.heatmaps[layer["name"]]).to(classifier.device)
         [measured] = faithfulness.measure(classifier.model, image, target, heatmap[None])
         layer["faithfulness"] = asdict(measured)
 
