@@ -36,8 +36,15 @@ CARD_FILE = "README.md"
 AGREEMENT_FILE = "agreement.json"
 """Beside checkpoint folders: how far each two of them agree."""
 
-DEFAULT_MODEL = "efficientnetv2_b0_averaged"
+DEFAULT_MODEL = "efficientnetv2_b0_soup"
 """The checkpoint that is used where none is named."""
+
+SHIPPED_TITLES: "Mapping[str, str]" = {
+    DEFAULT_MODEL: "Default",
+    "resnetv2_50_tuned": "Second opinion",
+    "vit_small_dinov2": "Transformer",
+}
+"""What people read for the networks that ship, by their folders' names."""
 
 HUB_PREFIX = "hf://"
 """A checkpoint that is named so is fetched from the Hugging Face Hub: ``hf://user/name@revision``."""

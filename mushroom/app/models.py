@@ -18,7 +18,14 @@ from PIL import Image
 from mushroom.app import records
 from mushroom.app.layout import note_once
 from mushroom.app.url_state import choice, widget
-from mushroom.checkpoint import CONFIG_FILE, HUB_PREFIX, MODEL_VARIABLE, WEIGHTS_FILE, list_checkpoints
+from mushroom.checkpoint import (
+    CONFIG_FILE,
+    HUB_PREFIX,
+    MODEL_VARIABLE,
+    SHIPPED_TITLES,
+    WEIGHTS_FILE,
+    list_checkpoints,
+)
 
 if TYPE_CHECKING:
     from mushroom.classifier import Classifier
@@ -74,10 +81,14 @@ def choose_checkpoint(label: str = "Model") -> Path | None:
 
 
 def human_names(names: Sequence[str]) -> dict[str, str]:
-    """What people read for the folder names of checkpoints: "EfficientNetV2 B0 averaged"; no two alike."""
-    titles = {name: " ".join(_word(part) for part in name.split("_") if part) or name for name in names}
+    """What people read for the folder names of checkpoints: "Default", "EfficientNetV2 B0"; no two alike."""
+    titles = {name: SHIPPED_TITLES.get(name) or _in_words(name) for name in names}
     times_used = Counter(titles.values())
     return {name: title if times_used[title] == 1 else f"{title} ({name})" for name, title in titles.items()}
+
+
+def _in_words(name: str) -> str:
+    return " ".join(_word(part) for part in name.split("_") if part) or name
 
 
 def _word(part: str) -> str:

@@ -7,7 +7,7 @@ from mushroom.checkpoint import find_checkpoint
 from mushroom.classifier import BATCH, DEVICES
 from mushroom.dataset import Prepared, load_prepared
 from mushroom.errors import DatasetError
-from mushroom.evaluation.evaluate import FAITHFULNESS_SAMPLE, evaluate, report_again
+from mushroom.evaluation.evaluate import FAITHFULNESS_SAMPLE, evaluate, report_again, with_latency
 from mushroom.evaluation.report_text import report_text
 
 
@@ -39,7 +39,10 @@ def run(args: argparse.Namespace) -> int:
     """Write the report and print one split of it."""
     checkpoint = find_checkpoint(args.checkpoint)
     if args.from_predictions:
-        print(report_text(report_again(checkpoint), args.split))
+        report = report_again(checkpoint)
+        if args.latency:
+            report = with_latency(checkpoint, report, args.device)
+        print(report_text(report, args.split))
         return 0
     if args.prepared is None:
         raise DatasetError("Name the prepared folder, or use --from-predictions to do without photos.")

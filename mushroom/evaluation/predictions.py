@@ -3,7 +3,8 @@
 Columns: ``photo``, ``kind`` (``known``, or the folder of photos that are none of the genera), ``split``, ``genus`` (the
 true one; of a photo of another kind the name that its source gives it, or empty), ``source``, where known
 ``species``, of a network that knows other genera by name ``unknown_score`` and ``other_genus`` (the likeliest of them),
-and then a logit for each genus, in the network's order.
+and then a logit for each genus, in the network's order. Of training photos only some are answered: the others have
+blanks instead, and say what was learned from.
 """
 
 from dataclasses import dataclass
@@ -29,7 +30,8 @@ TURNED_AWAY = -1
 class Predictions:
     """What a network answered, a row a photo: string arrays (n,) and ``logits``, float32 (n, genera).
 
-    ``unknown_score`` is float64 (n,); the higher, the less a photo looks like any of the genera.
+    ``unknown_score`` is float64 (n,); the higher, the less a photo looks like any of the genera. The logits of a
+    photo that was not answered are no numbers.
     """
 
     photo: np.ndarray
@@ -49,8 +51,13 @@ class Predictions:
         return Predictions(genera=self.genera, **{name: getattr(self, name)[chosen] for name in names})
 
     def where(self, kind: str, split: str) -> "Predictions":
-        """The rows of one kind and one split."""
-        return self.rows((self.kind == kind) & (self.split == split))
+        """The answered rows of one kind and one split."""
+        return self.rows((self.kind == kind) & (self.split == split) & self.answered)
+
+    @property
+    def answered(self) -> np.ndarray:
+        """Whether the network answered the photo, bool (n,)."""
+        return np.isfinite(self.logits).all(axis=1)
 
     @property
     def labels(self) -> np.ndarray:
@@ -92,11 +99,16 @@ def predictions_csv(predictions: Predictions) -> str:
     if (predictions.species != "").any():
         columns["species"] = predictions.species
     if (predictions.other_genus != "").any():
-        columns["unknown_score"] = [f"{score:.5f}" for score in predictions.unknown_score]
+        columns["unknown_score"] = [_number(score) for score in predictions.unknown_score]
         columns["other_genus"] = predictions.other_genus
     texts = pd.DataFrame(columns)
-    logits = pd.DataFrame(predictions.logits, columns=list(predictions.genera)).map("{:.5f}".format)
+    logits = pd.DataFrame(predictions.logits, columns=list(predictions.genera)).map(_number)
     return pd.concat([texts, logits], axis=1).to_csv(index=False, lineterminator="\n")
+
+
+def _number(value: float) -> str:
+    """A logit or a score for the file: blank where there is none."""
+    return f"{value:.5f}" if np.isfinite(value) else ""
 
 
 def read_predictions(path: Path) -> Predictions:
@@ -117,16 +129,21 @@ def read_predictions(path: Path) -> Predictions:
             place += 1
     genera = tuple(header[place:])
     try:
-        logits = table.iloc[1:, place:].to_numpy(np.float64).astype(np.float32)
-        scores = columns["unknown_score"].astype(np.float64) if "unknown_score" in columns else energy(logits)
+        logits = table.iloc[1:, place:].replace("", "nan").to_numpy(np.float64).astype(np.float32)
+        scores = (
+            pd.Series(columns["unknown_score"]).replace("", "nan").to_numpy(np.float64)
+            if "unknown_score" in columns
+            else energy(logits)
+        )
     except ValueError as error:
         raise CheckpointError(f"{path.name} holds a logit that is no number: evaluate the checkpoint again.") from error
     known = columns["kind"] == KNOWN
-    finite = np.isfinite(logits).all() and np.isfinite(scores).all()
-    if not finite or not np.isin(columns["genus"][known], genera).all():
+    blank = (columns["split"] == "train") & np.isnan(logits).all(axis=1)
+    finite = np.isfinite(logits).all(axis=1) & np.isfinite(scores)
+    if not (finite | blank).all() or not np.isin(columns["genus"][known], genera).all():
         raise CheckpointError(f"{path.name} holds rows that can't be read: evaluate the checkpoint again.")
-    blank = np.full(len(logits), "")
-    optional = {name: columns.pop(name, blank) for name in ("species", "other_genus")}
+    nothing = np.full(len(logits), "")
+    optional = {name: columns.pop(name, nothing) for name in ("species", "other_genus")}
     columns.pop("unknown_score", None)
     return Predictions(logits=logits, genera=genera, unknown_score=scores, **columns, **optional)
 

@@ -70,13 +70,15 @@ def calibrate(predictions: Predictions) -> Calibration:
 def build_report(predictions: Predictions, calibration: Calibration) -> Report:
     """All of a report that predictions alone can give, with the answers read by ``calibration``."""
     known = {split: predictions.where(KNOWN, split) for split in SPLITS}
-    learned_from = frozenset(known["train"].source.tolist()) - {""}
+    # Whether or not the network answered them afterwards, these are what it knows.
+    prepared = {split: predictions.rows((predictions.kind == KNOWN) & (predictions.split == split)) for split in SPLITS}
+    learned_from = frozenset(prepared["train"].source.tolist()) - {""}
     test = known["test"]
     return Report(
         genera=predictions.genera,
         photos={
             split: {genus: int((rows.genus == genus).sum()) for genus in predictions.genera}
-            for split, rows in known.items()
+            for split, rows in prepared.items()
         },
         temperature=calibration.temperature,
         unknown=score_unknown(predictions, calibration.threshold),
@@ -222,7 +224,7 @@ def _by_kind(predictions: Predictions, split: str) -> dict[str, Predictions]:
     kinds = {KNOWN: predictions.where(KNOWN, split)}
     for kind in sorted(set(predictions.kind.tolist()) - {KNOWN}):
         rows = predictions.where(kind, split)
-        learned = predictions.where(kind, "train").genus
+        learned = predictions.genus[(predictions.kind == kind) & (predictions.split == "train")]
         unseen = (rows.genus != "") & ~np.isin(rows.genus, learned)
         kinds[kind] = rows
         if unseen.any() and not unseen.all():
