@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -10,13 +11,24 @@ from mushroom.app import layout, records, tables
 from mushroom.evaluation.report import FaithfulnessTable, Report, SeveralPhotos, SplitScores, Unknown
 from mushroom.texts import none_of_these
 
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
 CONFIG = {"displayModeBar": False}
+
+CHART_PX = 680
+"""Width of a chart, at most: what is drawn for a wide screen is cut off on paper, which has 688 between its margins."""
 
 PUBLISHED = (
     ("ResNet-50, frozen", 0.778),
     ("ConvNeXt-Base, frozen", 0.921),
 )
 """Test accuracies that the notebook project published, on the Kaggle nine-genus photos."""
+
+
+def _chart(figure: "go.Figure", key: str, described: str) -> None:
+    with st.container(width=CHART_PX):
+        st.plotly_chart(figure, key=key, config=CONFIG, alt=described)
 
 
 def calibration(title: str, scores: SplitScores, temperature: float) -> None:
@@ -27,7 +39,7 @@ def calibration(title: str, scores: SplitScores, temperature: float) -> None:
     st.caption(figures.HOW_TO_READ["reliability"])
     before, after = scores.reliability_before, scores.reliability_after
     described = figures.describe_reliability(before, after)
-    st.plotly_chart(figures.reliability(before, after), key="reliability", config=CONFIG, alt=described)
+    _chart(figures.reliability(before, after), "reliability", described)
     st.caption(
         f"{described} Calibrated by temperature scaling (Guo et al. 2017) with a temperature of {temperature:.2f}, "
         "fitted on the validation photos."
@@ -103,7 +115,7 @@ def training(title: str, folder: Path) -> None:
         return
     st.caption(figures.HOW_TO_READ["training_curves"])
     described = figures.describe_training(history)
-    st.plotly_chart(figures.training_curves(history), key="training_curves", config=CONFIG, alt=described)
+    _chart(figures.training_curves(history), "training_curves", described)
     st.markdown(described)
 
 
@@ -114,7 +126,7 @@ def photos(title: str, counts: Mapping[str, Mapping[str, int]], scores: SplitSco
     layout.section(title, anchor="photos")
     st.caption(figures.HOW_TO_READ["photos_per_genus"])
     described = figures.describe_photos(counts)
-    st.plotly_chart(figures.photos_per_genus(counts), key="photos_per_genus", config=CONFIG, alt=described)
+    _chart(figures.photos_per_genus(counts), "photos_per_genus", described)
     st.caption(described)
     if scores.per_source:
         with st.expander("Most probable genus right, by where the photos came from"):

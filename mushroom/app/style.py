@@ -49,7 +49,7 @@ em { font-family: var(--serif); font-style: italic; }
 @media print {
   .stApp, [data-testid="stAppViewContainer"], [data-testid="stMain"], [data-testid="stAppScrollToBottomContainer"] {
     position: static !important; display: block !important; height: auto !important; overflow: visible !important; }
-  [data-testid="stHeader"], [data-testid="stToolbar"], .stButton, .stDownloadButton, .on-this-page {
+  [data-testid="stHeader"], [data-testid="stToolbar"], .stButton, .stDownloadButton, .stPageLink, .on-this-page {
     display: none !important; }
   [data-testid="stElementContainer"]:has(.safety) { position: static; }
   [data-testid="stMainBlockContainer"] { padding: 0; max-width: none; }

@@ -6,6 +6,7 @@ and waits for no chart library. All it sends back is the name of a pressed cell,
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from html import escape
 from typing import Literal
 
 import streamlit as st
@@ -57,7 +58,8 @@ button { all: unset; box-sizing: border-box; display: flex; align-items: center;
 button:hover { box-shadow: inset 0 0 0 2px var(--st-text-color); }
 caption { caption-side: bottom; text-align: left; font-size: .85rem; padding-top: .3rem; }
 @media (max-width: 640px) { td { padding: 0; min-width: 2.1rem; height: 2rem; } table { font-size: .75rem; } }
-@media print { .scroll { overflow: visible; max-height: none; } table { font-size: .7rem; } td { min-width: 1.5rem; } }
+@media print { .scroll { overflow: visible; max-height: none; break-inside: avoid; } table { font-size: .7rem; }
+  td { min-width: 1.5rem; } }
 """,
     js="""
 export default function ({ data, parentElement, setTriggerValue }) {
@@ -127,6 +129,49 @@ def table(
         key=key,
         on_pressed_change=pressed_changed,
     )
+
+
+# --- Shares -------------------------------------------------------------------------------------------------
+
+SHARES_STYLE = """
+<style>
+.shares { overflow-x: auto; }
+.shares table { border-collapse: collapse; width: 100%; font-size: .9rem; line-height: 1.3; }
+.shares th { font-weight: 500; text-align: left; padding: .3rem .5rem; white-space: nowrap; }
+.shares thead th { color: var(--quiet); vertical-align: bottom; }
+.shares td { padding: .3rem .5rem; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.shares tbody tr { border-top: 1px solid color-mix(in srgb, currentColor 15%, transparent); }
+.shares i { display: inline-block; width: 3.5rem; height: .5rem; margin-right: .5rem; border-radius: .25rem;
+  background: linear-gradient(90deg, #2e8b62 var(--share), color-mix(in srgb, currentColor 12%, transparent) 0); }
+@media print { .shares { overflow: visible; } .shares table { font-size: .7rem; } .shares i { width: 2rem; }
+  .shares th, .shares td { padding: .2rem .25rem; } .shares thead th { white-space: normal; } }
+</style>
+"""
+
+
+def shares(
+    columns: Sequence[str],
+    rows: Sequence[tuple[str, Sequence[float | None], Sequence[str]]],
+    *,
+    label: str,
+) -> None:
+    """A table whose rows are a name, shares in [0, 1] with a bar each (None: not measured), and texts."""
+    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
+    body = "".join(
+        f'<tr><th scope="row">{escape(name)}</th>'
+        + "".join(f"<td>{_bar(share)}</td>" for share in values)
+        + "".join(f"<td>{escape(text)}</td>" for text in texts)
+        + "</tr>"
+        for name, values, texts in rows
+    )
+    st.html(
+        f'{SHARES_STYLE}<div class="shares" role="group" tabindex="0" aria-label="{escape(label)}"><table><thead><tr>'
+        f"{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _bar(share: float | None) -> str:
+    return "" if share is None else f'<i style="--share:{share:.0%}"></i>{share:.2f}'
 
 
 # --- The confusion matrix -----------------------------------------------------------------------------------

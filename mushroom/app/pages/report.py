@@ -172,26 +172,14 @@ def _one_by_one(scores: SplitScores, answers: Sequence[Answer], known: Names) ->
     for row in scores.per_genus:
         counted = verdict.tally([answer for answer in answers if answer.true_genus == row.genus])
         measured = row.support > 0
-        rows.append(
-            {
-                title: row.genus,
-                "Told right": counted.share_right if counted.count else None,
-                "Precision": row.precision if measured else None,
-                "Recall": row.recall if measured else None,
-                "Recall, 95 % interval": "{:.2f} to {:.2f}".format(*row.recall_interval) if measured else "",
-                "F1": row.f1 if measured else None,
-                "Photos": row.support,
-            }
-        )
-    st.dataframe(
+        shares = (row.precision, row.recall, row.f1) if measured else (None, None, None)
+        interval = "{:.2f} to {:.2f}".format(*row.recall_interval) if measured else ""
+        told_right = counted.share_right if counted.count else None
+        rows.append((row.genus, (told_right, *shares), (interval, f"{row.support:,}")))
+    tables.shares(
+        (title, "Told right", "Precision", "Recall", "F1", "Recall, 95 % interval", "Photos"),
         rows,
-        hide_index=True,
-        height="content",
-        column_config={
-            name: st.column_config.ProgressColumn(format="%.2f", min_value=0, max_value=1)
-            for name in ("Told right", "Precision", "Recall", "F1")
-        },
-        alt=f"Share told right, precision, recall, F1 and number of photos of each {known.rank}",
+        label=f"Share told right, precision, recall, F1 and number of photos of each {known.rank}",
     )
 
 
