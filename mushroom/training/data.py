@@ -117,14 +117,10 @@ def draw_weights(photos: TrainingPhotos, recipe: Recipe) -> np.ndarray:
     """Chance (n,) of each photo to be drawn, relative to the others'.
 
     Within the genera and within the others, a photo's chance falls with the count of its name to the power of
-    ``balance`` and, within its name, with the count of its source. The others together have ``background``.
+    ``balance``. The others together have ``background``.
     """
-    table = pd.DataFrame({"name": photos.names, "source": photos.sources})
-    weights = table.groupby("name").name.transform("size").astype(float) ** -recipe.balance
-    if recipe.source_balance:
-        evened = table.groupby(["name", "source"]).name.transform("size").astype(float) ** -recipe.source_balance
-        weights *= evened / evened.groupby(table.name).transform("mean")
-    values = weights.to_numpy().copy()
+    names = pd.Series(photos.names)
+    values = (names.groupby(names).transform("size").astype(float) ** -recipe.balance).to_numpy().copy()
     known = photos.known
     share = other_share(photos, recipe)
     if share:
@@ -145,9 +141,8 @@ def epoch_length(photos: TrainingPhotos, recipe: Recipe) -> int:
 def draw_epoch(photos: TrainingPhotos, recipe: Recipe, seed: int) -> torch.Tensor:
     """Indices of the photos that an epoch is made of, int (epoch_length,), in the order in which they are seen."""
     weights = torch.from_numpy(draw_weights(photos, recipe))
-    replacing = recipe.balance > 0 or recipe.source_balance > 0
     generator = torch.Generator().manual_seed(seed)
-    return torch.multinomial(weights, epoch_length(photos, recipe), replacement=replacing, generator=generator)
+    return torch.multinomial(weights, epoch_length(photos, recipe), replacement=recipe.balance > 0, generator=generator)
 
 
 def logit_adjustment(photos: TrainingPhotos, recipe: Recipe, logits: int) -> torch.Tensor:

@@ -56,8 +56,6 @@ class Recipe:
     """AdamW; otherwise Adam."""
     balance: float = 0.0
     """A photo is drawn in proportion to its genus' count to the power of minus this: 1 draws genera equally often."""
-    source_balance: float = 0.0
-    """The same for the sources within a genus."""
     background: float = 0.0
     """Share of an epoch's photos that are none of the genera, where there are any."""
     logit_adjustment: float = 0.0
@@ -99,7 +97,6 @@ DEFAULT = Recipe(
     batch=64,
     views=1,
     balance=0.5,
-    source_balance=0.5,
     background=0.4,
     logit_adjustment=1.0,
     half=True,
@@ -128,7 +125,6 @@ LINEAR_PROBE = Recipe(
     batch=32,
     views=0,
     balance=0.5,
-    source_balance=0.5,
     background=0.4,
     logit_adjustment=1.0,
     half=True,

@@ -29,7 +29,7 @@ from mushroom.training.data import (
 )
 from mushroom.training.recipes import DEFAULT, NOTEBOOK
 
-EVEN = replace(DEFAULT, balance=0.0, source_balance=0.0, background=0.0)
+EVEN = replace(DEFAULT, balance=0.0, background=0.0)
 
 
 def background_of(counts: dict[str, int]) -> pd.DataFrame:
@@ -76,14 +76,6 @@ def test_rare_genera_are_drawn_more_often_and_the_others_have_their_share() -> N
     assert weights[104:].sum() / weights.sum() == pytest.approx(0.2)
     assert weights[154] / weights[104] == pytest.approx(5.0)
     assert epoch_length(photos, replace(EVEN, background=0.2)) == 130
-
-
-def test_few_photos_from_elsewhere_weigh_more_and_a_genus_keeps_its_share() -> None:
-    photos = labelled(["red"] * 17 + ["brown"] * 10, ["a"] * 16 + ["b"] + ["a"] * 10)
-    weights = draw_weights(photos, replace(EVEN, source_balance=0.5))
-    assert weights[16] / weights[0] == pytest.approx(4.0)
-    assert weights[:17].sum() / weights.sum() == pytest.approx(17 / 27)
-    assert np.ptp(draw_weights(photos, EVEN)) == 0
 
 
 @settings(max_examples=40, deadline=None)
