@@ -7,7 +7,13 @@ from mushroom.checkpoint import find_checkpoint
 from mushroom.classifier import BATCH, DEVICES
 from mushroom.dataset import Prepared, load_prepared
 from mushroom.errors import DatasetError
-from mushroom.evaluation.evaluate import FAITHFULNESS_SAMPLE, evaluate, report_again, with_latency
+from mushroom.evaluation.evaluate import (
+    FAITHFULNESS_SAMPLE,
+    evaluate,
+    report_again,
+    with_faithfulness,
+    with_latency,
+)
 from mushroom.evaluation.report_text import report_text
 
 
@@ -18,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--from-predictions",
         action="store_true",
-        help="without photos: report and card anew from the predictions and the calibration in the checkpoint",
+        help="predict nothing: report and card anew from the predictions and the calibration in the checkpoint",
     )
     parser.add_argument("--split", choices=("train", "validation", "test"), default="test", help="split to print")
     parser.add_argument(
@@ -38,16 +44,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the report and print one split of it."""
     checkpoint = find_checkpoint(args.checkpoint)
+    if args.prepared is None and (args.faithfulness or not args.from_predictions):
+        raise DatasetError("Name the prepared folder, or use --from-predictions to do without photos.")
     if args.from_predictions:
         report = report_again(checkpoint)
-        if args.latency:
-            report = with_latency(checkpoint, report, args.device)
-        print(report_text(report, args.split))
-        return 0
-    if args.prepared is None:
-        raise DatasetError("Name the prepared folder, or use --from-predictions to do without photos.")
-    options = {"faithfulness": args.faithfulness, "latency": args.latency, "device": args.device, "batch": args.batch}
-    report = evaluate(checkpoint, load_prepared(args.prepared), **options)
+    else:
+        report = evaluate(checkpoint, load_prepared(args.prepared), device=args.device, batch=args.batch)
+    if args.faithfulness:
+        report = with_faithfulness(checkpoint, report, load_prepared(args.prepared), args.faithfulness, args.device)
+    if args.latency:
+        report = with_latency(checkpoint, report, args.device)
     print(report_text(report, args.split))
     return 0
 

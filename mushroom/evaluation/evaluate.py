@@ -49,17 +49,15 @@ def evaluate(
     checkpoint: Path,
     prepared: Prepared,
     *,
-    faithfulness: int = 0,
-    latency: bool = False,
     device: str = "cpu",
     batch: int = BATCH,
 ) -> Report:
-    """Predict every prepared photo and write predictions, report, config and model card; returns the report.
+    """Predict the prepared photos and write predictions, report, config and model card; returns the report.
 
     Temperature and unknown threshold are fitted on the validation split and stored in the config. The report
-    is computed from ``predictions.csv`` as written, so that the file alone reproduces it. Faithfulness of
-    heatmaps (over so many test photos) and latency are measured when asked for, and otherwise kept from the last
-    report of the same weights. Raises CheckpointError where the photos are of other genera than the checkpoint's.
+    is computed from ``predictions.csv`` as written, so that the file alone reproduces it. Faithfulness and latency are
+    kept from the last report of the same weights. Raises CheckpointError where the photos are of other genera than the
+    checkpoint's.
     """
     classifier = Classifier.load(checkpoint, device=device, batch=batch)
     strange = sorted(set(prepared.manifest.genus) - set(classifier.genera))
@@ -76,18 +74,24 @@ def evaluate(
         data_fingerprint=prepared.fingerprint,
     )
     write_config(checkpoint, config)
-    report = report_again(checkpoint)
-    if faithfulness:
-        measured = Classifier.load(checkpoint, device=device, batch=batch)
-        report = replace(report, faithfulness=measure_faithfulness(measured, prepared, faithfulness))
-        write_report(checkpoint, report)
-        write_card(checkpoint, report)
-    return with_latency(checkpoint, report, device) if latency else report
+    return report_again(checkpoint)
+
+
+def with_faithfulness(
+    checkpoint: Path, report: Report, prepared: Prepared, photo_count: int, device: str = "cpu"
+) -> Report:
+    """``report`` with the faithfulness of heatmaps measured anew over so many test photos; it and the card written."""
+    measured = measure_faithfulness(Classifier.load(checkpoint, device=device), prepared, photo_count)
+    return _rewritten(checkpoint, replace(report, faithfulness=measured))
 
 
 def with_latency(checkpoint: Path, report: Report, device: str = "cpu") -> Report:
-    """``report`` with the time that a photo takes measured anew; report and model card are written with it."""
-    report = replace(report, latency=measure_latency(Classifier.load(checkpoint, device=device)))
+    """``report`` with the time that a photo takes measured anew; it and the model card are written."""
+    measured = measure_latency(Classifier.load(checkpoint, device=device))
+    return _rewritten(checkpoint, replace(report, latency=measured))
+
+
+def _rewritten(checkpoint: Path, report: Report) -> Report:
     write_report(checkpoint, report)
     write_card(checkpoint, report)
     return report
@@ -109,9 +113,7 @@ def report_again(checkpoint: Path) -> Report:
     last = _last_report(checkpoint)
     if last is not None and last.weights_sha256 == report.weights_sha256:
         report = replace(report, faithfulness=last.faithfulness, latency=last.latency)
-    write_report(checkpoint, report)
-    write_card(checkpoint, report)
-    return report
+    return _rewritten(checkpoint, report)
 
 
 def write_card(checkpoint: Path, report: Report) -> None:

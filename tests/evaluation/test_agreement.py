@@ -13,7 +13,7 @@ from mushroom.checkpoint import AGREEMENT_FILE, save_checkpoint
 from mushroom.dataset import Prepared, load_prepared
 from mushroom.errors import CheckpointError, DatasetError
 from mushroom.evaluation.agreement import agreement_again, measure_agreement, read_agreement, write_agreement
-from mushroom.evaluation.evaluate import LATENCY_REPEATS, evaluate
+from mushroom.evaluation.evaluate import LATENCY_REPEATS, evaluate, with_latency
 from mushroom.evaluation.report import read_report
 from mushroom.genera import GENERA
 from mushroom.model import ModelConfig, build_model
@@ -105,7 +105,7 @@ def test_a_checkpoint_that_was_not_evaluated_on_these_photos_is_refused(
 def test_latency_is_kept_while_the_weights_are_the_same_and_evaluating_again_changes_nothing(
     models: Path, prepared: Prepared
 ) -> None:
-    report = evaluate(models / "same", prepared, latency=True)
+    report = with_latency(models / "same", evaluate(models / "same", prepared))
     latency = report.latency
     assert latency is not None
     assert 0 < latency.fastest_s <= latency.median_s <= latency.slowest_s

@@ -44,6 +44,22 @@ def test_scores_and_names_of_other_genera_are_kept_where_the_network_gives_them(
     assert again.genus.tolist() == ["松茸", "NA"]
 
 
+def test_training_photos_that_are_not_answered_still_say_what_was_learned_from(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.csv"
+    learned = photos([0, 1, 2] * 2, labels=[0, 1, 2] * 2, split="train", sources=("a",))
+    unanswered = replace(learned, logits=np.full_like(learned.logits, np.nan), unknown_score=np.full(6, np.nan))
+    asked = photos([0, 1, 2] * 2, labels=[0, 1, 2] * 2, split="test", sources=("a", "new"))
+    path.write_text(predictions_csv(joined(unanswered, learned, asked)))
+    read = read_predictions(path)
+    assert read.answered.tolist() == [False] * 6 + [True] * 12
+    report = build_report(read, calibrate(read))
+    assert sum(report.photos["train"].values()) == 12
+    assert (report.splits["train"].count, report.splits["test"].unseen_source_photos) == (6, 3)
+    path.write_text(predictions_csv(replace(unanswered, split=np.full(6, "test"))))
+    with pytest.raises(CheckpointError, match="can't be read"):
+        read_predictions(path)
+
+
 @pytest.mark.parametrize("genera", [("photo", "source"), ("kind", "genus", "kind.1"), ("0", "1")])
 def test_genera_may_be_called_as_columns_are(tmp_path: Path, genera: tuple[str, ...]) -> None:
     path = tmp_path / "predictions.csv"

@@ -141,7 +141,7 @@ def test_a_checkpoint_is_evaluated_on_the_device_it_is_given(
 ) -> None:
     pytest.importorskip("pydantic")
     from mushroom.dataset import load_prepared
-    from mushroom.evaluation.evaluate import evaluate
+    from mushroom.evaluation.evaluate import evaluate, with_faithfulness
     from mushroom.evaluation.predictions import read_predictions
     from mushroom.training.prepare import prepare
 
@@ -150,7 +150,8 @@ def test_a_checkpoint_is_evaluated_on_the_device_it_is_given(
     logits = []
     for where in ("cpu", device):
         checkpoint = checkpoints("convolutional")
-        evaluate(checkpoint, prepared, faithfulness=2, latency=where == "cuda", device=where, batch=7)
+        report = evaluate(checkpoint, prepared, device=where, batch=7)
+        with_faithfulness(checkpoint, report, prepared, 2, where)
         logits.append(read_predictions(checkpoint / "predictions.csv").logits)
     assert np.abs(logits[0] - logits[1]).max() < 0.1
 
