@@ -28,7 +28,7 @@ METHOD = "gradcam"
 STYLE = """
 <style>
 /* On a phone what is compared begins on the first screen. */
-@media (max-width: 640px) { .st-key-plain-photo img { max-height: 9rem; width: auto; } }
+@media (max-width: 640px) { .st-key-plain-photo img { width: 9rem !important; } }
 </style>
 """
 

@@ -73,7 +73,8 @@ STYLE = """
 
 WELCOME_STYLE = """
 <style>
-.st-key-upload [data-testid="stFileUploaderDropzone"] { min-height: 7rem; align-items: center; align-content: center; }
+.st-key-upload [data-testid="stFileUploaderDropzone"] { min-height: 7rem; align-items: center; align-content: center;
+  justify-content: center; }
 </style>
 """
 
