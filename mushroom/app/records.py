@@ -243,7 +243,7 @@ def when_to_use(folders: Mapping[str, Path]) -> dict[str, str]:
     fastest = min(seconds, key=lambda name: seconds[name]) if len(seconds) > 1 else None
     for name in right:
         if name == best:
-            role = "The most often right on the photos kept for choosing: take this one unless you have a reason."
+            role = "The most often right on the photos kept for choosing."
         elif name == fastest:
             role = "The fastest of these: for slow machines and many photos."
         else:
