@@ -143,13 +143,14 @@ def test_a_refusal_does_not_outlive_its_page() -> None:
     assert "broken.png" not in texts(app)
 
 
-def test_sixty_files_get_one_sentence_about_those_beyond_the_limit() -> None:
-    app = give(open_page("identify"), *((f"{number}.png", noise(number)) for number in range(60)))
+def test_many_files_get_one_sentence_about_those_beyond_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subject, "PHOTOS_AT_ONCE", 2)
+    app = give(open_page("identify"), *((f"{number}.png", noise(number)) for number in range(12)))
     assert not app.exception
     refusals = [html.proto.body for html in app.get("html") if 'class="refused"' in html.proto.body]
     assert len(refusals) == 1
     assert "and 7 more files" in refusals[0]
-    assert "Only 50 photos" in refusals[0]
+    assert "Only 2 photos" in refusals[0]
 
 
 def test_files_that_came_to_nothing_are_told(test_photo: str) -> None:
