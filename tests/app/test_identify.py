@@ -230,7 +230,7 @@ def test_a_changed_config_changes_the_answer_of_a_running_app(
 
 
 def test_the_photos_it_learned_from_are_shown_with_genus_and_source(test_photo: str) -> None:
-    app = open_page("identify", photo=test_photo, panel="alike")
+    app = open_page("identify", photo=test_photo, panel="nearest")
     press(app, "Look for the nearest")
     assert not app.exception
     assert sum('class="neighbour"' in html.proto.body for html in app.get("html")) == 5
@@ -238,6 +238,6 @@ def test_the_photos_it_learned_from_are_shown_with_genus_and_source(test_photo: 
 
 def test_without_those_photos_the_page_says_how_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MUSHROOM_PREPARED", str(tmp_path))
-    app = open_page("identify", drawing="Fly_agaric", panel="alike")
+    app = open_page("identify", drawing="Fly_agaric", panel="nearest")
     assert not app.exception
     assert "train.py prepare" in texts(app)
