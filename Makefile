@@ -36,7 +36,7 @@ app: $(VENV)/app-ready ## Set everything up and open the app
 	$(BIN)/streamlit run app.py
 
 test: $(VENV)/test-ready ## Set everything up and run the tests
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 slow: $(VENV)/test-ready ## The tests that take long: every backbone, the notebook's recipe, Ray
 	$(BIN)/python -m pytest -m slow

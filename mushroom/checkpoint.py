@@ -217,11 +217,6 @@ def read_safetensors(path: Path) -> dict[str, "torch.Tensor"]:
     return state
 
 
-def read_genera(folder: Path) -> tuple[str, ...]:
-    """The names that a checkpoint answers with, in order, without building it; CheckpointError as ``read_config``."""
-    return _config_values(folder)["genera"]
-
-
 def read_config(folder: Path) -> "ModelConfig":
     """``config.json`` of a checkpoint folder, every value checked; CheckpointError says what is wrong."""
     from mushroom.model import ModelConfig

@@ -137,11 +137,6 @@ class Classifier:
         return self.config.genera
 
     @cached_property
-    def parameter_count(self) -> int:
-        """Learned numbers of the network."""
-        return sum(parameter.numel() for parameter in self.model.parameters())
-
-    @cached_property
     def layers(self) -> tuple[Layer, ...]:
         """Every layer a heatmap can be taken from, early to late."""
         return find_layers(self.model, self.preprocessing.input_px)

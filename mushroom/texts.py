@@ -30,10 +30,6 @@ def _number(count: int) -> str:
     return "the nine" if count == 9 else f"these {count}"
 
 
-NONE_OF_THE_NINE = third_answer(9)
-"""The third answer of the checkpoints that ship."""
-
-
 def percent(share: float) -> str:
     """A share in [0, 1] in whole percent, for people; never "0%" or "100%" for what is only nearly so."""
     if 0 < share < 0.005:

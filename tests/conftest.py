@@ -4,9 +4,13 @@ import csv
 import os
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from painted import ARCHIVE_PHOTOS, PAINTED, paint_photos
+
+if TYPE_CHECKING:
+    from mushroom.dataset import Prepared
 
 # pytest-xdist has a worker for each core: torch's own threads would only get into each other's way.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -24,25 +28,30 @@ def mushroom_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def painted_app(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> "Prepared":
+    """Twelve painted photos of each of four genera, prepared; a module may have some of its own."""
+    from mushroom.training.prepare import prepare
+
+    root = tmp_path_factory.mktemp("painted")
+    for genus, colour in PAINTED.items():
+        paint_photos(root / "photos" / genus, colour, 12)
+    return prepare(str(root / "photos"), root / "prepared", progress=False)
+
+
+@pytest.fixture(scope="session")
+def painted_app(prepared: "Prepared") -> dict[str, str]:
     """Environment for the app: the default network, evaluated on painted photos that this machine has.
 
     The network has learned nothing of blotches, so that right and wrong answers are both of no matter: what the
     pages do with them is what is tested.
     """
     from mushroom.checkpoint import DEFAULT_MODEL, SHIPPED_CHECKPOINTS
-    from mushroom.dataset import load_prepared
     from mushroom.evaluation.evaluate import evaluate
-    from mushroom.training.prepare import prepare
 
-    root = tmp_path_factory.mktemp("painted")
-    for genus, colour in PAINTED.items():
-        paint_photos(root / "photos" / genus, colour, 12)
-    prepare(str(root / "photos"), root / "prepared", progress=False)
-    checkpoint = root / "models" / DEFAULT_MODEL
+    checkpoint = prepared.folder.parent / "models" / DEFAULT_MODEL
     shutil.copytree(SHIPPED_CHECKPOINTS / DEFAULT_MODEL, checkpoint, ignore=shutil.ignore_patterns("training"))
-    evaluate(checkpoint, load_prepared(root / "prepared"))
-    return {"MUSHROOM_PREPARED": str(root / "prepared"), "MUSHROOM_CHECKPOINTS": str(checkpoint.parent)}
+    evaluate(checkpoint, prepared)
+    return {"MUSHROOM_PREPARED": str(prepared.folder), "MUSHROOM_CHECKPOINTS": str(checkpoint.parent)}
 
 
 @pytest.fixture

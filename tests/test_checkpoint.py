@@ -19,7 +19,6 @@ from mushroom.checkpoint import (
     find_checkpoint,
     load_checkpoint,
     read_config,
-    read_genera,
     save_checkpoint,
     weights_hash,
     write_config,
@@ -172,7 +171,7 @@ def test_any_names_of_any_number_and_script_come_back_in_order(tmp_path: Path, g
     save_checkpoint(tmp_path, build_model(config), config)
     model, loaded = load_checkpoint(tmp_path)
     assert loaded == config == read_config(tmp_path)
-    assert read_genera(tmp_path) == genera
+    assert read_config(tmp_path).genera == genera
     assert model(torch.zeros(1, 3, 64, 64)).shape == (1, len(genera) + 2)
 
 

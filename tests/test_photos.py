@@ -1,4 +1,4 @@
-"""The one door for bytes: what gets in, how it comes out, and what is refused with a sentence."""
+"""Where all bytes come in: what is read, how it comes out, and what is refused with a sentence."""
 
 import io
 import struct

@@ -129,10 +129,9 @@ def _slide() -> None:
 
 def rectangle_mask(rectangle: Rectangle, photo: Image.Image) -> np.ndarray:
     """Bool (height, width) of the photo: true inside the rectangle."""
-    width, height = photo.size
-    mask = np.zeros((height, width), bool)
-    rows = slice(rectangle.top * height // 100, -(-rectangle.bottom * height // 100))
-    mask[rows, rectangle.left * width // 100 : -(-rectangle.right * width // 100)] = True
+    left, top, right, bottom = rectangle.box(photo.size)
+    mask = np.zeros(photo.size[::-1], bool)
+    mask[top:bottom, left:right] = True
     return mask
 
 

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 OUTSIDE = 0.55
 """What lies outside the part that the network saw is shown this dark."""
 
-SEEN_PX = 140
+PART_PX = 140
+"""Width at which the part that the network is asked about is shown."""
+
 _square = st.components.v2.component(
     "mushroom_square",
     html='<div class="crop"><img alt=""><div class="box"></div></div><p class="how"></p>',
@@ -135,7 +137,7 @@ def show_button(
         side = classifier.preprocessing.input_px
         st.image(
             components.jpeg(seen_part(subject, photo).resize((side, side), Image.Resampling.BICUBIC)),
-            width=SEEN_PX,
+            width=PART_PX,
             alt="What the network sees",
         )
         st.caption(f"This is what the network sees: a square of {side} × {side} points.")

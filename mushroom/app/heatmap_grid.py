@@ -97,8 +97,10 @@ def agreement_cells(heatmaps: Mapping[str, np.ndarray]) -> list[list[tables.Cell
         correlation, shared = rank_correlation(grids[one], grids[other]), overlap(grids[one], grids[other])
         if not np.isfinite(correlation):
             return tables.Cell("–", f"{one} and {other}: a heatmap that is the same everywhere ranks nothing")
-        told = f"{one} and {other}: rank correlation {correlation:.2f}, {shared:.0%} of their hottest fifths is shared"
+        numbers = (
+            f"{one} and {other}: rank correlation {correlation:.2f}, {shared:.0%} of their hottest fifths is shared"
+        )
         kind: tables.Kind = "meant" if correlation >= 0 else "mistake"
-        return tables.Cell(f"{correlation:.2f} ({shared:.0%})", told, abs(correlation), kind)
+        return tables.Cell(f"{correlation:.2f} ({shared:.0%})", numbers, abs(correlation), kind)
 
     return [[cell(one, other) for other in heatmaps] for one in heatmaps]

@@ -1,5 +1,6 @@
 """The app as a whole: page config, the pages and the menu. Only this builds the pages; they know each other by name."""
 
+import importlib
 from collections.abc import Callable
 
 import streamlit as st
@@ -65,18 +66,20 @@ def run() -> None:
 
 
 def build_pages() -> dict[str, st.Page]:
-    """The pages by name. The module of each is imported when it is opened, so that the first one comes quickly."""
-    renders: dict[str, Callable[[], None]] = {
-        "identify": _identify,
-        "compare": _compare,
-        "browse": _browse,
-        "report": _report,
-        "about": _about,
-    }
+    """The pages by name."""
     return {
-        name: st.Page(renders[name], title=title, url_path=FIRST_PATH if name == FIRST else name, default=name == FIRST)
+        name: st.Page(_page(name), title=title, url_path=FIRST_PATH if name == FIRST else name, default=name == FIRST)
         for name, title in TITLES.items()
     }
+
+
+def _page(name: str) -> Callable[[], None]:
+    """A page's module is imported when a visitor comes to it, so that the first one comes quickly."""
+
+    def render() -> None:
+        importlib.import_module(f"mushroom.app.pages.{name}").render()
+
+    return render
 
 
 def _identify_by_name() -> st.Page:
@@ -86,33 +89,3 @@ def _identify_by_name() -> st.Page:
 
 def _go_to_first() -> None:
     layout.go_to(FIRST, **st.query_params.to_dict())
-
-
-def _identify() -> None:
-    from mushroom.app.pages import identify
-
-    identify.render()
-
-
-def _compare() -> None:
-    from mushroom.app.pages import compare
-
-    compare.render()
-
-
-def _browse() -> None:
-    from mushroom.app.pages import browse
-
-    browse.render()
-
-
-def _report() -> None:
-    from mushroom.app.pages import report
-
-    report.render()
-
-
-def _about() -> None:
-    from mushroom.app.pages import about
-
-    about.render()

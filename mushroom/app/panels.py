@@ -37,7 +37,7 @@ def show(subject: Subject, view: Image.Image, explanation: "Explanation", classi
         "cover": lambda: covering.show(subject, view, explanation, classifier),
         "for-against": lambda: evidence.show(subject, view, explanation, classifier),
         "steady": lambda: steadiness.show(subject, view, prediction, classifier),
-        "alike": lambda: neighbours.show(subject, classifier),
+        "nearest": lambda: neighbours.show(subject, classifier),
         "about": lambda: field_guide.show(explanation.genus, rank),
         "wrong": lambda: corrections.show(subject, view, explanation, classifier),
     }
@@ -46,21 +46,21 @@ def show(subject: Subject, view: Image.Image, explanation: "Explanation", classi
         "cover": "Cover and see",
         "for-against": "For and against",
         "steady": "Is it steady?",
-        "alike": "Most alike",
+        "nearest": "Most alike",
         "about": f"About this {rank}",
         "wrong": "That is wrong",
     }
     shown = str(url_state.choice("panel", list(titles), "why-not", what="panel", title=titles.__getitem__))
     if st.session_state.get("panel_tabs") not in titles.values() or layout.arrived():
         st.session_state["panel_tabs"] = titles[shown]
-    tabs = st.tabs(list(titles.values()), key="panel_tabs", on_change=_panel_opened, args=(titles,))
+    tabs = st.tabs(list(titles.values()), key="panel_tabs", on_change=_panel_chosen, args=(titles,))
     for tab, name in zip(tabs, titles, strict=True):
         if tab.open:
             with tab:
                 draw[name]()
 
 
-def _panel_opened(titles: Mapping[str, str]) -> None:
+def _panel_chosen(titles: Mapping[str, str]) -> None:
     names = {title: name for name, title in titles.items()}
     url_state.choose("panel", names.get(st.session_state["panel_tabs"]))
 

@@ -69,12 +69,12 @@ class Steadiness:
     @property
     def sentence(self) -> str:
         """What that means, for people."""
-        told = f"**{self.same} of {self.count}** copies get the same answer"
+        how_many = f"**{self.same} of {self.count}** copies get the same answer"
         if self.same == self.count:
-            return f"{told}: it does not hang on how this photo was taken. It may be wrong all the same."
+            return f"{how_many}: it does not hang on how this photo was taken. It may be wrong all the same."
         if self.same >= 0.7 * self.count:
-            return f"{told}: mostly steady. Look at the copies that get another one."
-        return f"{told}: it hangs on how the photo was taken. Take another photo before you believe it."
+            return f"{how_many}: mostly steady. Look at the copies that get another one."
+        return f"{how_many}: it hangs on how the photo was taken. Take another photo before you believe it."
 
 
 def steadiness(prediction: "Prediction", copies: "dict[str, Prediction]") -> Steadiness:

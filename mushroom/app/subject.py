@@ -88,7 +88,7 @@ class Refusal:
     titles: tuple[str, ...]
 
 
-_held: WeakSet[Subject] = WeakSet()
+_all_uploads: WeakSet[Subject] = WeakSet()
 """The uploads of all sessions; one that ends takes its own out."""
 
 
@@ -161,7 +161,7 @@ def uploaded() -> dict[str, Subject]:
 def keep_uploads(subjects: Sequence[Subject]) -> None:
     """Replace the visitor's own photos by others, or by none."""
     st.session_state["uploaded"] = {subject.name: subject for subject in subjects}
-    _held.update(subjects)
+    _all_uploads.update(subjects)
 
 
 def show(*, upload: str | None = None, drawing: str | None = None, photo: str | None = None) -> None:
@@ -215,7 +215,7 @@ def read_uploads(files: Sequence[UploadedFile]) -> tuple[list[Subject], list[Ref
     subjects: list[Subject] = []
     refused: dict[str, list[str]] = {}
     read_bytes = 0
-    others_bytes = sum(len(subject.source) for subject in _held if isinstance(subject.source, bytes))
+    others_bytes = sum(len(subject.source) for subject in _all_uploads if isinstance(subject.source, bytes))
     progress = st.progress(0.0, text="Reading your photos …") if len(files) > 3 else None
     for number, file in enumerate(files):
         data = file.getvalue()

@@ -119,14 +119,17 @@ def check_sizes(model: GenusNet, config: ModelConfig, recipe: Recipe) -> None:
 
     Raises TrainingError with a size that fits where the network takes one of them not.
     """
-    for name, size_px in (("--set train_px", recipe.train_px), ("--input-px", config.input_px)):
+    for option, size_px in (("--set train_px=", recipe.train_px), ("--input-px ", config.input_px)):
         if not _takes(model, size_px):
-            fitting = [other for other in sorted(TRIED_PX, key=lambda px: abs(px - size_px)) if _takes(model, other)]
-            advice = f"{name.split()[0]} {fitting[0]}" if name == "--input-px" and fitting else ""
-            advice = f"--set train_px={fitting[0]}" if name != "--input-px" and fitting else advice
+            nearest_first = sorted(TRIED_PX, key=lambda px: abs(px - size_px))
+            fitting = next((other for other in nearest_first if _takes(model, other)), None)
             raise TrainingError(
                 f"{config.backbone} takes no photos of {size_px} px: "
-                + (f"try {advice}." if fitting else "none of the usual sizes fits either; choose another backbone.")
+                + (
+                    f"try {option}{fitting}."
+                    if fitting
+                    else "none of the usual sizes fits either; choose another backbone."
+                )
             )
 
 

@@ -143,13 +143,14 @@ def test_a_refusal_does_not_outlive_its_page() -> None:
     assert "broken.png" not in texts(app)
 
 
-def test_sixty_files_get_one_sentence_about_those_beyond_the_limit() -> None:
-    app = give(open_page("identify"), *((f"{number}.png", noise(number)) for number in range(60)))
+def test_many_files_get_one_sentence_about_those_beyond_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subject, "PHOTOS_AT_ONCE", 2)
+    app = give(open_page("identify"), *((f"{number}.png", noise(number)) for number in range(12)))
     assert not app.exception
     refusals = [html.proto.body for html in app.get("html") if 'class="refused"' in html.proto.body]
     assert len(refusals) == 1
     assert "and 7 more files" in refusals[0]
-    assert "Only 50 photos" in refusals[0]
+    assert "Only 2 photos" in refusals[0]
 
 
 def test_files_that_came_to_nothing_are_told(test_photo: str) -> None:
@@ -229,7 +230,7 @@ def test_a_changed_config_changes_the_answer_of_a_running_app(
 
 
 def test_the_photos_it_learned_from_are_shown_with_genus_and_source(test_photo: str) -> None:
-    app = open_page("identify", photo=test_photo, panel="alike")
+    app = open_page("identify", photo=test_photo, panel="nearest")
     press(app, "Look for the nearest")
     assert not app.exception
     assert sum('class="neighbour"' in html.proto.body for html in app.get("html")) == 5
@@ -237,6 +238,6 @@ def test_the_photos_it_learned_from_are_shown_with_genus_and_source(test_photo: 
 
 def test_without_those_photos_the_page_says_how_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MUSHROOM_PREPARED", str(tmp_path))
-    app = open_page("identify", drawing="Fly_agaric", panel="alike")
+    app = open_page("identify", drawing="Fly_agaric", panel="nearest")
     assert not app.exception
     assert "train.py prepare" in texts(app)

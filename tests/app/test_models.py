@@ -12,5 +12,5 @@ def test_networks_have_names_that_people_read_and_no_two_alike() -> None:
         "mine": "mine",
         "vit_b16": "ViT B16",
     }
-    alike = human_names(["vit_b16", "vit__b16"])
-    assert len(set(alike.values())) == 2
+    names = human_names(["vit_b16", "vit__b16"])
+    assert len(set(names.values())) == 2

@@ -12,7 +12,7 @@ from PIL import Image
 from mushroom.app import components, covering, cropping, steadiness
 from mushroom.classifier import Prediction
 from mushroom.genera import GENERA
-from mushroom.texts import NONE_OF_THE_NINE
+from mushroom.texts import third_answer
 
 pytestmark = pytest.mark.usefixtures("painted")
 
@@ -74,7 +74,7 @@ def test_an_answer_that_covering_does_not_change_is_not_said_to_miss_its_reasons
     assert "may have counted all the same" in same
     other = replace(sure, genus=GENERA[1], confidence=0.9, probabilities=shares | {GENERA[0]: 0.1, GENERA[1]: 0.9})
     assert f"would now say *{GENERA[1]}* (90%)" in covering.change(sure, other)
-    assert f"would now say: {NONE_OF_THE_NINE}" in covering.change(sure, replace(sure, unknown=True))
+    assert f"would now say: {third_answer(9)}" in covering.change(sure, replace(sure, unknown=True))
 
 
 def test_a_rectangle_covers_what_lies_inside() -> None:

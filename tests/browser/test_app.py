@@ -135,13 +135,6 @@ def test_the_downloaded_overlay_opens_in_the_photos_size(page: Page, address: st
         assert picture.size == (320, 240)
 
 
-def test_a_broken_file_gets_a_sentence_and_the_others_go_on(page: Page, address: str) -> None:
-    page.goto(address)
-    drop(page, ("broken.png", b"\x89PNG no photo at all"), ("good.png", blotches()))
-    expect(page.locator(".refused")).to_contain_text("broken.png")
-    expect(page.locator(".answer")).to_be_visible()
-
-
 def test_a_reloaded_link_shows_the_same_photo_genus_and_layer(
     page: Page, address: str, painted_app: dict[str, str]
 ) -> None:

@@ -98,6 +98,8 @@ def test_an_interrupted_run_says_how_to_go_on(archive: Path, checkpoint: Path, t
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # Whatever started the tests in the background has its children ignore this signal.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert running.stdout is not None
     assert running.stdout.readline()

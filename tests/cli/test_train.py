@@ -90,7 +90,7 @@ def test_a_checkpoint_is_the_start_of_the_next(checkpoint: Path, prepared: Path,
 @pytest.mark.parametrize(
     ("backbone", "recipe"),
     [
-        ("vit_tiny_patch16_224", ["--epochs", "1", "1", "--set", "train_px=64"]),
+        ("test_vit", ["--epochs", "1", "1", "--set", "train_px=64"]),
         ("swin_tiny_patch4_window7_224", ["--recipe", "linear-probe"]),
     ],
 )
@@ -136,7 +136,7 @@ def test_a_photo_that_is_gone_since_is_named_in_one_sentence(
     [
         (["--out", "{file}", *SMALL], "is a file"),
         (["--out", "{out}", *SMALL, "--set", "banana=1"], "--set takes name=number"),
-        (["--out", "{out}", "--backbone", "inception_v3", "--random-backbone", "--input-px", "64"], "--input-px 96"),
+        (["--out", "{out}", "--backbone", "mixer_s32_224", "--random-backbone", "--input-px", "224"], "train_px=224"),
         (["--out", "{out}", "--start", "nowhere"], "no weights file"),
     ],
 )

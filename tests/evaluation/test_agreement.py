@@ -6,29 +6,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from painted import PAINTED, paint_photos
 
 from mushroom.app import records
 from mushroom.checkpoint import AGREEMENT_FILE, save_checkpoint
-from mushroom.dataset import Prepared, load_prepared
+from mushroom.dataset import Prepared
 from mushroom.errors import CheckpointError, DatasetError
 from mushroom.evaluation.agreement import agreement_again, measure_agreement, read_agreement, write_agreement
 from mushroom.evaluation.evaluate import LATENCY_REPEATS, evaluate, with_latency
 from mushroom.evaluation.report import read_report
 from mushroom.genera import GENERA
 from mushroom.model import ModelConfig, build_model
-from mushroom.training.prepare import prepare
 
 CONFIG = ModelConfig(name="small", backbone="mobilenetv3_small_050", input_px=64, genera=GENERA, head_dropouts=(0.1,))
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
-    root = tmp_path_factory.mktemp("agreement")
-    for genus, colour in PAINTED.items():
-        paint_photos(root / "photos" / genus, colour, 12)
-    prepare(str(root / "photos"), root / "prepared", progress=False)
-    return load_prepared(root / "prepared")
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from painted import PAINTED, paint_photos
 
 import train
 from mushroom.checkpoint import save_checkpoint, write_safetensors
 from mushroom.classifier import Classifier
-from mushroom.dataset import Prepared, load_prepared
+from mushroom.dataset import Prepared
 from mushroom.errors import CheckpointError
 from mushroom.evaluation.neighbours import (
     NeighbourIndex,
@@ -24,18 +23,8 @@ from mushroom.evaluation.neighbours import (
 from mushroom.genera import GENERA
 from mushroom.model import ModelConfig, build_model
 from mushroom.photos import read_photo_file
-from mushroom.training.prepare import prepare
 
 CONFIG = ModelConfig(name="small", backbone="mobilenetv3_small_050", input_px=64, genera=GENERA)
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
-    root = tmp_path_factory.mktemp("neighbours")
-    for genus, colour in PAINTED.items():
-        paint_photos(root / "photos" / genus, colour, 6)
-    prepare(str(root / "photos"), root / "prepared", progress=False)
-    return load_prepared(root / "prepared")
 
 
 @pytest.fixture(scope="module")

@@ -27,9 +27,9 @@ from mushroom.explain.methods import normalise, score_cam
 from mushroom.model import GenusNet, build_head, create_backbone, notebook_head_widths
 
 MIDDLE_BLOCKS = {
-    "resnet50": "layer3.2",
-    "convnext_tiny": "stages.2.blocks.4",
-    "tf_efficientnet_lite2": "blocks.3.1",
+    "resnet26": "layer3.1",
+    "convnext_atto": "stages.2.blocks.4",
+    "tf_efficientnet_lite0": "blocks.3.1",
 }
 HEIGHT_PX, WIDTH_PX = 64, 96
 TARGETS, AGAINST = [1, 4], [5, 3]

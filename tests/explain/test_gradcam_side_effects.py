@@ -13,9 +13,6 @@ from mushroom.explain.gradcam import heatmaps, heatmaps_of_every_class
 from mushroom.explain.methods import METHODS
 from mushroom.model import GenusNet
 
-BACKWARD_METHODS = [key for key, method in METHODS.items() if method.needs == "gradient"]
-
-
 # --- A network that nobody can tell was looked at -----------------------------------------------------------
 
 

@@ -193,7 +193,7 @@ def test_a_bright_corner_is_found_in_its_corner_whatever_the_layout() -> None:
     torch.manual_seed(0)
     photo = torch.zeros(1, 3, 64, 64)
     photo[:, :, :16, 48:] = torch.randn(3, 16, 16)
-    for name in ("vit_tiny_patch16_224", "swin_tiny_patch4_window7_224", "mixer_s32_224", "coat_tiny"):
+    for name in ("vit_tiny_patch16_224", "swin_tiny_patch4_window7_224", "mixer_s32_224", "coat_lite_tiny"):
         net = create_backbone(name, 64).eval()
         layer = find_layers(net, 64)[0].name
         with_corner, without = (heatmaps(net, each, [layer], 0, "eigencam").evidence for each in (photo, 0 * photo))

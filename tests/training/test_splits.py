@@ -3,11 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mushroom.dataset import SPLITS
 from mushroom.errors import DatasetError
+from mushroom.training import splits
 from mushroom.training.duplicates import components, joined_sources
 from mushroom.training.splits import GENUS_SHARES, held_out_genera, split_groups, split_sources
 
@@ -40,6 +41,13 @@ def test_groups_stay_together_given_splits_are_kept_and_order_does_not_matter(ta
     )
 
 
+@pytest.fixture
+def short_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the rules say holds however long the search for the best split is."""
+    monkeypatch.setattr(splits, "SEARCHES", 2)
+    monkeypatch.setattr(splits, "MOST_MOVES", 1000)
+
+
 def sources(counts: dict[str, dict[str, int]], fixed: dict[str, str] | None = None) -> pd.DataFrame:
     rows = [
         (source, stratum, (fixed or {}).get(source, ""))
@@ -59,8 +67,8 @@ def sources(counts: dict[str, dict[str, int]], fixed: dict[str, str] | None = No
     ),
     st.integers(0, 3),
 )
-@settings(deadline=None, max_examples=4)
-def test_a_source_is_never_in_two_splits(counts: dict[str, dict[str, int]], seed: int) -> None:
+@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_source_is_never_in_two_splits(short_search: None, counts: dict[str, dict[str, int]], seed: int) -> None:
     table = sources(counts)
     trained = min(counts)
     table["found"] = split_sources(table, GENERA, seed, [trained])
@@ -69,7 +77,7 @@ def test_a_source_is_never_in_two_splits(counts: dict[str, dict[str, int]], seed
     assert split_sources(table, GENERA, seed, [trained]) == table.found.tolist()
 
 
-def test_large_sources_train_and_what_is_measured_has_photos_of_several_sources() -> None:
+def test_large_sources_train_and_what_is_measured_has_photos_of_several_sources(short_search: None) -> None:
     random = np.random.default_rng(0)
     counts = {f"small {number}": dict(zip(GENERA, random.integers(0, 9, 4), strict=True)) for number in range(24)}
     counts["large"] = {GENERA[0]: 300, GENERA[1]: 200}

@@ -287,4 +287,4 @@ def _tell_agreement(heatmaps: dict[str, np.ndarray], what: str, *, how_to_read: 
             "below 0 when the other way round. In brackets the share of their hottest fifths that they have in common."
         )
     titles = list(heatmaps)
-    tables.table(titles, titles, agreement_cells(heatmaps), label=f"Agreement between {what}", key=f"alike:{what}")
+    tables.table(titles, titles, agreement_cells(heatmaps), label=f"Agreement between {what}", key=f"agreement:{what}")
