@@ -2,6 +2,9 @@
 
 The network alone is exported once a checkpoint and kept in the user's cache folder; before it is used, its logits are
 compared with torch's. Heatmaps need gradients and stay with torch.
+
+A visitor of the app waits for heatmaps, whose pass gives the answer, too: an export would cost him more seconds than
+it ever saves him. So the app takes ONNX Runtime for what it answers without heatmaps only where a network is kept.
 """
 
 import os

@@ -10,6 +10,7 @@ from painted import paint_photos
 from mushroom import engine
 from mushroom.__main__ import main as mushroom_command
 from mushroom.classifier import Classifier
+from mushroom.photos import read_photo_file
 from mushroom.streaming import answers, photo_files
 
 pytest.importorskip("onnxruntime", reason="needs the extra export")
@@ -39,6 +40,20 @@ def test_the_answers_are_those_of_torch(checkpoint: Path, photos: str, cache: Pa
         assert one.genus == other.genus
         np.testing.assert_allclose(one.logits, other.logits, atol=engine.TOLERANCE)
     assert len(list(cache.iterdir())) == 1
+
+
+def test_single_photos_too_are_answered_as_their_explanations_say(checkpoint: Path, photos: str, cache: Path) -> None:
+    classifier = Classifier.load(checkpoint)
+    engine.speed_up(classifier, many=True)
+    asked = []
+    forward = classifier.forward_images
+    assert forward is not None
+    classifier.forward_images = lambda images: asked.append(len(images)) or forward(images)  # type: ignore[func-returns-value]
+    photo = read_photo_file(Path(next(photo_files(photos))))
+    [answer] = classifier.predict([photo])
+    assert asked == [1]
+    assert answer.probabilities == pytest.approx(classifier.explain(photo).prediction.probabilities, abs=1e-4)
+    assert asked == [1]
 
 
 def test_few_photos_are_not_worth_an_export_but_what_is_kept_is_used(checkpoint: Path, cache: Path) -> None:
