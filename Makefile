@@ -61,9 +61,12 @@ readme: $(VENV)/app-ready ## The README's numbers anew, from the reports of the 
 
 bench: $(VENV)/test-ready ## Print the measured times: training, heatmaps, app
 	$(BIN)/python tests/bench/training.py
+	$(BIN)/python tests/bench/training_before.py
 	$(BIN)/python tests/bench/gradcam.py
 	$(BIN)/python tests/bench/app.py
 	$(BIN)/python tests/bench/predict.py
+	$(BIN)/python tests/bench/predict.py --reduced
+	$(BIN)/python tests/bench/archive.py
 	$(BIN)/python tests/bench/device.py
 
 fuzz: $(VENV)/test-ready ## Throw 20,000 damaged files at the photo reader

@@ -96,7 +96,8 @@ def write_onnx(path: Path, classifier: Classifier, photos: Sequence[Image.Image]
     if not found.probability <= TOLERANCE[precision]:
         raise ExportError(
             f"The exported file's probabilities differ by up to {found.probability:.3f} from the checkpoint's over "
-            f"{found.photos} photos: it was not written. Try another --precision."
+            f"{found.photos} photos, and {found.same_genus:.1%} have the same genus: it was not written. Try another "
+            "--precision."
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.aside")
