@@ -96,9 +96,6 @@ class Classifier:
             raise PredictError(f"A batch of {batch} photos answers nothing: use 1 or more.")
         self.device = choose_device(device)
         self.model = model.to(self.device)
-        if self.device.type == "cpu":
-            # An order of the numbers in memory that convolutions on a CPU are faster with.
-            self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.config = config
         self.folder = folder
         self.weights_sha256 = weights_sha256

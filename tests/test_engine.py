@@ -84,6 +84,17 @@ def test_without_it_or_with_a_damaged_file_torch_answers_and_says_so(
     assert "pip install" in capsys.readouterr().err
 
 
+def test_without_it_many_photos_go_through_torch_with_the_channels_innermost(
+    checkpoint: Path, photos: str, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    plain, many = Classifier.load(checkpoint), Classifier.load(checkpoint)
+    assert engine.speed_up(many, many=True) == engine.NOT_INSTALLED
+    photo = read_photo_file(Path(next(photo_files(photos))))
+    assert not many.model.backbone.conv_stem.weight.is_contiguous()
+    np.testing.assert_allclose(many.logits([photo]), plain.logits([photo]), atol=1e-4)
+
+
 def test_other_answers_are_not_taken(checkpoint: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "TOLERANCE", -1.0)
     classifier = Classifier.load(checkpoint)

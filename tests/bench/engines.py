@@ -26,15 +26,19 @@ class NotHere(Exception):
 
 
 def torch_as_it_comes(checkpoint: Path) -> Forward:
-    """Eager batches in torch's usual order of memory: today's reference."""
-    classifier = Classifier.load(checkpoint)
-    classifier.model.to(memory_format=torch.contiguous_format)
-    return classifier.image_logits
+    """Eager batches: the reference."""
+    return Classifier.load(checkpoint).image_logits
 
 
 def channels_last(checkpoint: Path) -> Forward:
-    """Weights and activations with the channels innermost, as Classifier has them on a CPU."""
-    return Classifier.load(checkpoint).image_logits
+    """Channels innermost in memory, as ``predict`` has it without ONNX Runtime."""
+    return _channels_last(checkpoint).image_logits
+
+
+def _channels_last(checkpoint: Path) -> Classifier:
+    classifier = Classifier.load(checkpoint)
+    classifier.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return classifier
 
 
 def norms_folded(checkpoint: Path) -> Forward:
@@ -89,7 +93,7 @@ def bfloat16(checkpoint: Path) -> Forward:
     cpu = Path("/proc/cpuinfo")
     if not (cpu.is_file() and re.search(r"\b(avx512_bf16|amx_bf16)\b", cpu.read_text())):
         raise NotHere("this processor has no instructions for bfloat16.")
-    classifier = Classifier.load(checkpoint)
+    classifier = _channels_last(checkpoint)
 
     def forward(images: torch.Tensor) -> np.ndarray:
         with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -99,10 +103,10 @@ def bfloat16(checkpoint: Path) -> Forward:
 
 
 def compiled(checkpoint: Path) -> Forward:
-    """torch.compile with its default settings; the first batch, which compiles, is not timed."""
+    """torch.compile with its default settings, channels last; the first batch, which compiles, is not timed."""
     if not any(map(shutil.which, ("g++", "clang++"))):
         raise NotHere("torch.compile wants a C++ compiler.")
-    classifier = Classifier.load(checkpoint)
+    classifier = _channels_last(checkpoint)
     classifier.model = torch.compile(classifier.model)  # type: ignore[assignment]
     side = classifier.preprocessing.input_px
     try:
@@ -138,7 +142,7 @@ def timm_script(checkpoint: Path) -> Peer:
     from timm.data import create_dataset, create_loader
 
     classifier = Classifier.load(checkpoint)
-    model, settings = classifier.model.to(memory_format=torch.contiguous_format), classifier.preprocessing
+    model, settings = classifier.model, classifier.preprocessing
 
     def loop(files: Sequence[str]) -> object:
         with tempfile.TemporaryDirectory() as folder:
@@ -172,7 +176,7 @@ def pybioclip_loop(checkpoint: Path) -> Peer:
     from torchvision import transforms
 
     ours = Classifier.load(checkpoint)
-    model, settings = ours.model.to(memory_format=torch.contiguous_format), ours.preprocessing
+    model, settings = ours.model, ours.preprocessing
     names = ours.config.logit_count
     peer = BaseClassifier.__new__(BaseClassifier)
     nn.Module.__init__(peer)
