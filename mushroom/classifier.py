@@ -105,7 +105,7 @@ class Classifier:
         self.batch = batch
         self.preprocessing = Preprocessing(config.input_px, config.mean, config.std)
         self.forward_images: Callable[[torch.Tensor], np.ndarray] | None = None
-        """What answers batches in the place of torch; see ``engine.py``."""
+        """What gives a batch's logits in the place of torch; see ``engine.py``. Heatmaps stay with torch."""
 
     @classmethod
     def load(cls, checkpoint: str | Path | None = None, *, device: str = "cpu", batch: int = BATCH) -> "Classifier":
@@ -152,11 +152,12 @@ class Classifier:
 
     def logits(self, photos: Sequence[Image.Image]) -> np.ndarray:
         """Raw logits, float32 (n, genera + other genera), of RGB photos."""
-        return self._batched(self.model, photos, self.config.logit_count)
+        return self._batched(self.image_logits, photos, self.config.logit_count)
 
     def features(self, photos: Sequence[Image.Image]) -> np.ndarray:
         """What the backbone makes of RGB photos before the head: float32 (n, features)."""
-        return self._batched(self.model.backbone, photos, feature_count(self.model.backbone))
+        backbone = self.model.backbone
+        return self._batched(lambda images: self._forward(backbone, images), photos, feature_count(backbone))
 
     def predict(self, photos: Sequence[Image.Image]) -> list[Prediction]:
         """The answer for each RGB photo, in order."""
@@ -212,10 +213,12 @@ class Classifier:
             other_confidence=other_confidence,
         )
 
-    def _batched(self, network: nn.Module, photos: Sequence[Image.Image], width: int) -> np.ndarray:
-        """What ``network`` makes of photos, a batch at a time: float32 (n, width)."""
+    def _batched(
+        self, forward: Callable[[torch.Tensor], np.ndarray], photos: Sequence[Image.Image], width: int
+    ) -> np.ndarray:
+        """What ``forward`` makes of photos, a batch at a time: float32 (n, width)."""
         starts = range(0, len(photos), self.batch)
-        rows = [self._forward(network, self.to_images(photos[start : start + self.batch])) for start in starts]
+        rows = [forward(self.to_images(photos[start : start + self.batch])) for start in starts]
         return np.concatenate(rows) if rows else np.zeros((0, width), np.float32)
 
     def _forward(self, network: nn.Module, images: torch.Tensor) -> np.ndarray:

@@ -5,6 +5,7 @@ Nothing else reads photos: whatever a stranger sends ends in a photo or in a ``P
 
 import hashlib
 import io
+import math
 import struct
 import warnings
 import zlib
@@ -29,6 +30,9 @@ MAX_BYTES = 25 * 1024**2
 MAX_PIXELS = 60_000_000
 MAX_SIDE_PX = 1600
 """Larger photos are reduced to this: no network here looks closer, and a page shows no more."""
+
+SEEN_TIMES = 2
+"""How many times what will be seen of a photo is kept of it. See tests/bench/predict.py for what it changes."""
 
 MAX_ASPECT = 20
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", *(("HEIF", "AVIF") if HEIF else ("AVIF",)))
@@ -74,18 +78,20 @@ def is_system_name(name: str) -> bool:
     return name.startswith(APPLE_DOUBLE) or name.lower() in SYSTEM_NAMES
 
 
-def read_photo(data: bytes) -> Image.Image:
+def read_photo(data: bytes, seen_px: int | None = None) -> Image.Image:
     """The photo in ``data``: RGB, upright, colours in sRGB, at most ``MAX_SIDE_PX`` on a side.
 
     The format is told by content, never by name; limits are checked before anything is decoded or allocated; of
-    an animation the first frame counts; transparent pictures lie on white. Raises PhotoError with a sentence.
+    an animation the first frame counts; transparent pictures lie on white. With ``seen_px``, the side of the square
+    that is all that will be seen of it, a JPEG may come smaller, at least ``SEEN_TIMES`` that on both sides. Raises
+    PhotoError with a sentence.
     """
     if not data:
         raise PhotoError("This file is empty.")
     if len(data) > MAX_BYTES:
         raise PhotoError(f"This file is larger than {MAX_BYTES // 1024**2} MB: send a smaller photo.")
     try:
-        return _finished(_decoded_or_mended(data))
+        return _finished(_decoded_or_mended(data, seen_px))
     except PhotoError:
         raise
     except Image.DecompressionBombError as error:
@@ -99,12 +105,12 @@ def read_photo(data: bytes) -> Image.Image:
         raise PhotoError(TRUNCATED) from error
 
 
-def read_photo_file(path: Path) -> Image.Image:
+def read_photo_file(path: Path, seen_px: int | None = None) -> Image.Image:
     """``read_photo`` of a file on this machine, which is not read when it is too large. Names no path in errors."""
     try:
         if path.stat().st_size > MAX_BYTES:
             raise PhotoError(f"This file is larger than {MAX_BYTES // 1024**2} MB: send a smaller photo.")
-        return read_photo(path.read_bytes())
+        return read_photo(path.read_bytes(), seen_px)
     except FileNotFoundError as error:
         raise PhotoError("There is no such file.") from error
     except OSError as error:
@@ -117,10 +123,13 @@ def to_tensor(photo: Image.Image, preprocessing: Preprocessing) -> torch.Tensor:
     The whole photo is squashed to the square, so that a heatmap always covers the whole photo.
     """
     side = preprocessing.input_px
-    picture = photo.convert("RGB").resize((side, side), Image.Resampling.BICUBIC)
-    values = np.asarray(picture, np.float32) / 255
-    values = (values - np.array(preprocessing.mean, np.float32)) / np.array(preprocessing.std, np.float32)
-    return torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1)))
+    picture = (photo if photo.mode == "RGB" else photo.convert("RGB")).resize((side, side), Image.Resampling.BICUBIC)
+    # A channel after the other, and in place: with the three channels innermost numpy takes four times as long.
+    values = np.ascontiguousarray(np.asarray(picture).transpose(2, 0, 1)).astype(np.float32)
+    values /= 255
+    values -= np.array(preprocessing.mean, np.float32)[:, None, None]
+    values /= np.array(preprocessing.std, np.float32)[:, None, None]
+    return torch.from_numpy(values)
 
 
 def photo_hash(photo: Image.Image) -> str:
@@ -128,10 +137,10 @@ def photo_hash(photo: Image.Image) -> str:
     return hashlib.sha256(struct.pack("<II", *photo.size) + photo.tobytes()).hexdigest()
 
 
-def _decoded_or_mended(data: bytes) -> Image.Image:
+def _decoded_or_mended(data: bytes, seen_px: int | None) -> Image.Image:
     """The decoded picture, also where only a JPEG's end marker lacks or a PNG carries too much text."""
     try:
-        return _decoded(data)
+        return _decoded(data, seen_px)
     except OSError:
         if not data.startswith(JPEG_START):
             raise
@@ -143,16 +152,24 @@ def _decoded_or_mended(data: bytes) -> Image.Image:
         return _decoded(_without_texts(data))
 
 
-def _decoded(data: bytes) -> Image.Image:
+def _decoded(data: bytes, seen_px: int | None = None) -> Image.Image:
     with warnings.catch_warnings():
         # Pillow only warns of bombs below its own limit; ours is checked right after.
         warnings.simplefilter("ignore")
         with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
             _check_size(*picture.size)
-            # JPEGs are decoded at a fraction of their size where that is enough.
-            picture.draft("RGB", (MAX_SIDE_PX, MAX_SIDE_PX))
+            # JPEGs are decoded at an eighth, a quarter or half of their size where both sides stay as long as these.
+            picture.draft("RGB", _enough(*picture.size, seen_px))
             picture.load()
             return picture
+
+
+def _enough(width: int, height: int, seen_px: int | None) -> tuple[int, int]:
+    """Width and height of which no more is needed: of the working size, or of what will be seen."""
+    scale = min(1.0, MAX_SIDE_PX / max(width, height))
+    if seen_px:
+        scale = min(scale, SEEN_TIMES * seen_px / min(width, height))
+    return math.ceil(width * scale), math.ceil(height * scale)
 
 
 def _without_end_marker(data: bytes) -> Image.Image:
@@ -206,8 +223,8 @@ def _too_many_pixels() -> str:
 
 def _finished(picture: Image.Image) -> Image.Image:
     """A decoded picture as an upright sRGB photo within the working size."""
-    upright = ImageOps.exif_transpose(picture)
-    photo = _on_white(_in_srgb(upright))
+    ImageOps.exif_transpose(picture, in_place=True)
+    photo = _on_white(_in_srgb(picture))
     photo.thumbnail((MAX_SIDE_PX, MAX_SIDE_PX), Image.Resampling.BICUBIC, reducing_gap=2.0)
     # A fresh picture without the file's metadata, so that no place or camera travels on.
     clean = Image.new("RGB", photo.size)
@@ -248,4 +265,4 @@ def _on_white(picture: Image.Image) -> Image.Image:
         converted = ImageCms.profileToProfile(picture, lab, srgb, outputMode="RGB")
         if converted is not None:
             return converted
-    return picture.convert("RGB")
+    return picture if picture.mode == "RGB" else picture.convert("RGB")

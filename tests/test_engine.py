@@ -10,6 +10,7 @@ from painted import paint_photos
 from mushroom import engine
 from mushroom.__main__ import main as mushroom_command
 from mushroom.classifier import Classifier
+from mushroom.photos import read_photo_file
 from mushroom.streaming import answers, photo_files
 
 pytest.importorskip("onnxruntime", reason="needs the extra export")
@@ -41,6 +42,20 @@ def test_the_answers_are_those_of_torch(checkpoint: Path, photos: str, cache: Pa
     assert len(list(cache.iterdir())) == 1
 
 
+def test_single_photos_too_are_answered_as_their_explanations_say(checkpoint: Path, photos: str, cache: Path) -> None:
+    classifier = Classifier.load(checkpoint)
+    engine.speed_up(classifier, many=True)
+    asked = []
+    forward = classifier.forward_images
+    assert forward is not None
+    classifier.forward_images = lambda images: asked.append(len(images)) or forward(images)  # type: ignore[func-returns-value]
+    photo = read_photo_file(Path(next(photo_files(photos))))
+    [answer] = classifier.predict([photo])
+    assert asked == [1]
+    assert answer.probabilities == pytest.approx(classifier.explain(photo).prediction.probabilities, abs=1e-4)
+    assert asked == [1]
+
+
 def test_few_photos_are_not_worth_an_export_but_what_is_kept_is_used(checkpoint: Path, cache: Path) -> None:
     few = Classifier.load(checkpoint)
     assert engine.speed_up(few, many=False) is None
@@ -67,6 +82,17 @@ def test_without_it_or_with_a_damaged_file_torch_answers_and_says_so(
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     assert mushroom_command(["predict", photos, "--checkpoint", str(checkpoint), "--device", "cpu"]) == 0
     assert "pip install" in capsys.readouterr().err
+
+
+def test_without_it_many_photos_go_through_torch_with_the_channels_innermost(
+    checkpoint: Path, photos: str, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    plain, many = Classifier.load(checkpoint), Classifier.load(checkpoint)
+    assert engine.speed_up(many, many=True) == engine.NOT_INSTALLED
+    photo = read_photo_file(Path(next(photo_files(photos))))
+    assert not many.model.backbone.conv_stem.weight.is_contiguous()
+    np.testing.assert_allclose(many.logits([photo]), plain.logits([photo]), atol=1e-4)
 
 
 def test_other_answers_are_not_taken(checkpoint: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

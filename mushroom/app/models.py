@@ -5,6 +5,7 @@ Nothing here imports torch until a classifier is asked for: the first page is th
 
 import atexit
 import gc
+import logging
 import os
 import re
 from collections import Counter
@@ -29,6 +30,8 @@ from mushroom.checkpoint import (
 
 if TYPE_CHECKING:
     from mushroom.classifier import Classifier
+
+_log = logging.getLogger(__name__)
 
 LOOK_AGAIN = "10m"
 """How long the app takes it that what it last found on the Hub is what is there."""
@@ -161,12 +164,16 @@ def load_classifier(folder: Path) -> "Classifier":
 @st.cache_resource(max_entries=CLASSIFIERS_KEPT, show_spinner=False)
 def _load(folder: str, changed_ns: tuple[int, ...]) -> "Classifier":
     from mushroom.classifier import Classifier
+    from mushroom.engine import speed_up
 
     # Streamlit has the garbage collector go through all of memory after every run, a slider's, too. The libraries
     # just imported are most of it and never garbage; passing them over makes every answer a third of a second faster.
     gc.freeze()
     atexit.register(gc.unfreeze)
     loaded = Classifier.load(folder)
+    # Only where an exported network is kept on this machine: see engine.py for what exporting costs.
+    if reason := speed_up(loaded, many=False):
+        _log.warning(reason)
     # A network's first pass is slower than those after: better now than under a visitor's photo.
     loaded.explain(Image.new("RGB", (loaded.preprocessing.input_px,) * 2))
     return loaded

@@ -1,126 +1,140 @@
 """Photos a second by engine, for the network alone and from files to answers, and the ratio to torch as it comes.
 
-``python tests/bench/predict.py [PHOTOS]``: the same photos, batches and weights; engines take turns in each round, and
-what is told are medians over the rounds. An engine counts only if its logits are within ``SAME`` of torch's and every
-photo has the same genus. ``python tests/bench/predict.py --archive``: time and memory of ``predict`` over more and more
-files, which are links to few photos.
+``python tests/bench/predict.py [PHOTOS]``: the same photos, batches and weights for the network that ships, a
+ResNet-50 and a ViT-S (these two with random weights: they are there for their speed). Engines take turns in each
+round, and what is told are medians over the rounds. An engine counts only if its logits are within ``SAME`` of
+torch's and every photo has the same genus. Beside them what else a user would take: timm's inference script and
+pybioclip's prediction loop, with the same network.
+
+``python tests/bench/predict.py --reduced [PHOTOS]``: what decoding JPEGs at a fraction of their size changes.
+``archive.py`` beside it has time and memory over large archives.
 """
 
-import itertools
+import io
 import os
-import resource
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
+from PIL import Image
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests" / "support")]
 
+from engines import ENGINES, PEERS, NotHere  # noqa: E402
 from painted import PAINTED, paint_photos  # noqa: E402
 
+from mushroom.checkpoint import save_checkpoint  # noqa: E402
 from mushroom.classifier import BATCH, Classifier  # noqa: E402
-from mushroom.engine import speed_up  # noqa: E402
-from mushroom.photos import read_photo_file  # noqa: E402
+from mushroom.model import ModelConfig, build_model  # noqa: E402
+from mushroom.photos import read_photo, read_photo_file, to_tensor  # noqa: E402
 from mushroom.streaming import answers, photo_files  # noqa: E402
 
-ROUNDS = 5
+Made = TypeVar("Made")
+
+PHOTOS = 500
+TIMED = 4 * BATCH
+"""Photos that a round takes the time of; all are compared."""
+
+ROUNDS = 3
 SAME = 1e-3
 WANTED = 2.5
-ARCHIVES = (100, 1000, 10_000)
+OTHERS = ("resnet50.tv2_in1k", "vit_small_patch16_224")
+OTHERS_PHOTOS = TIMED
+LARGE_PX = 2400
+"""The longer side that photos are enlarged to where decoding at a fraction is measured."""
 
-Forward = Callable[[torch.Tensor], np.ndarray]
 
-
-def photos(painted: Path, count: int) -> list[str]:
+def photo_paths(painted: Path, count: int) -> list[str]:
     """Real photos where this machine has them, painted ones elsewhere."""
     real = Path(os.environ.get("MUSHROOM_DATA", REPOSITORY / ".." / "shared" / "mushrooms"))
     if not real.is_dir():
         print("No real photos here (MUSHROOM_DATA): painted ones instead.")
         for genus, colour in PAINTED.items():
-            paint_photos(painted / genus, colour, count // len(PAINTED))
+            paint_photos(painted / genus, colour, -(-count // len(PAINTED)))
         real = painted
     every = list(photo_files(str(real)))
     return every[:: max(1, len(every) // count)][:count]
 
 
-def engines(classifier: Classifier) -> dict[str, Forward]:
-    """Ways to get a batch's logits."""
-    last = Classifier.load(classifier.folder)
-    last.model.to(memory_format=torch.channels_last)
-    found: dict[str, Forward] = {
-        "torch": Classifier.load(classifier.folder).image_logits,
-        "torch, channels last": lambda images: last.image_logits(images.to(memory_format=torch.channels_last)),
-    }
-    fast = Classifier.load(classifier.folder)
-    reason = speed_up(fast, many=True)
-    if reason:
-        print(reason)
-    else:
-        found["ONNX Runtime"] = fast.image_logits
-    try:
-        found["OpenVINO"] = openvino(classifier)
-    except ImportError:
-        print("OpenVINO is not installed here.")
-    return found
+def untrained(folder: Path, backbone: str) -> Path:
+    """A checkpoint of a backbone with random weights."""
+    torch.manual_seed(0)
+    config = ModelConfig(name=backbone, backbone=backbone, input_px=224, genera=("Amanita", "Boletus", "Russula"))
+    save_checkpoint(folder / backbone, build_model(config), config)
+    return folder / backbone
 
 
-def openvino(classifier: Classifier) -> Forward:
-    """The exported network in OpenVINO, in float32."""
-    from openvino import Core
+def compare(checkpoint: Path | None, files: Sequence[str]) -> None:
+    """Print the table of one network; the ratio that is wanted where the network is the one that ships."""
+    classifier = Classifier.load(checkpoint)
+    batches = [
+        classifier.to_images([read_photo_file(Path(file)) for file in files[start : start + BATCH]])
+        for start in range(0, len(files), BATCH)
+    ]
+    engines = built(ENGINES, classifier.folder)
+    peers = built(PEERS, classifier.folder)
+    timed, timed_batches = files[:TIMED], batches[: TIMED // BATCH]
+    alone: dict[str, list[float]] = {name: [] for name in engines}
+    streamed: dict[str, list[float]] = {name: [] for name in (*engines, *peers)}
+    logits = {name: np.concatenate([forward(batch) for batch in batches]) for name, forward in engines.items()}
+    for _ in range(ROUNDS):
+        for name, forward in engines.items():
+            alone[name].append(seconds(lambda forward=forward: [forward(batch) for batch in timed_batches]))
+            classifier.forward_images = forward
+            streamed[name].append(seconds(lambda: list(answers(classifier, timed))))
+        for name, loop in peers.items():
+            streamed[name].append(seconds(lambda loop=loop: loop(timed)))
+    print(
+        f"\n{classifier.config.name}, {classifier.config.input_px} px: {len(timed)} photos timed, {len(files)} "
+        f"compared, batches of {BATCH}, {torch.get_num_threads()} threads, medians of {ROUNDS} rounds"
+    )
+    print(f"{'':28}{'network alone':>22}{'files to answers':>24}{'logits differ by':>18}  same genus")
+    expected = logits["torch"]
+    for name in (*engines, *peers):
+        cells = "".join(cell(times, name, len(timed)) for times in (alone, streamed))
+        end = ""
+        if name in engines:
+            off = float(np.abs(logits[name] - expected).max())
+            same = int((logits[name].argmax(1) == expected.argmax(1)).sum())
+            fault = "" if off <= SAME and same == len(files) else "  NOT THE SAME ANSWERS"
+            end = f"{off:18.1e}  {same} of {len(files)}{fault}"
+        print(f"{name:28}{cells}{end}")
+    if checkpoint is None:
+        best = ratio(streamed, "ONNX Runtime") if "ONNX Runtime" in streamed else 1.0
+        told = "kept" if best >= WANTED else "MISSED"
+        print(f"wanted of predict, from files: {WANTED} times torch; ONNX Runtime {best:.2f}: {told}")
 
-    from mushroom.onnx_file import network_bytes
 
-    core = Core()
-    settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
-    network = core.compile_model(core.read_model(network_bytes(classifier)), "CPU", settings)
-    return lambda images: network(images.numpy())[0]
+def built(makers: dict[str, Callable[[Path], Made]], checkpoint: Path) -> dict[str, Made]:
+    """What each maker makes of the checkpoint; where it can't, a sentence is printed."""
+    made = {}
+    for name, make in makers.items():
+        try:
+            made[name] = make(checkpoint)
+        except NotHere as error:
+            print(f"{name}: {error}")
+    return made
 
 
-def main() -> int:
-    """Print both tables."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 8 * BATCH
-    classifier = Classifier.load()
-    with tempfile.TemporaryDirectory() as folder:
-        files = photos(Path(folder), count)
-        batches = [
-            classifier.to_images([read_photo_file(Path(file)) for file in files[start : start + BATCH]])
-            for start in range(0, len(files), BATCH)
-        ]
-        every = engines(classifier)
-        expected = np.concatenate([every["torch"](batch) for batch in batches])
-        print(f"{len(files)} photos, batches of {BATCH}, {classifier.config.name}, {torch.get_num_threads()} threads")
-        alone: dict[str, list[float]] = {name: [] for name in every}
-        streamed: dict[str, list[float]] = {name: [] for name in every}
-        for _ in range(ROUNDS):
-            for name, forward in every.items():
-                began = time.perf_counter()
-                for batch in batches:
-                    forward(batch)
-                alone[name].append(time.perf_counter() - began)
-                classifier.forward_images = forward
-                began = time.perf_counter()
-                assert sum(1 for _ in answers(classifier, files)) == len(files)
-                streamed[name].append(time.perf_counter() - began)
-        print(f"{'':22}{'network alone':>22}{'files to answers':>26}{'largest difference':>22}  same genus")
-        for name, forward in every.items():
-            logits = np.concatenate([forward(batch) for batch in batches])
-            off, same = np.abs(logits - expected).max(), (logits.argmax(1) == expected.argmax(1)).mean()
-            cells = "".join(
-                f"{len(files) / statistics.median(times[name]):14.1f}/s x {ratio(times, name):5.2f}"
-                for times in (alone, streamed)
-            )
-            output = "" if off <= SAME and same == 1 else "  NOT THE SAME ANSWERS"
-            print(f"{name:22}{cells}{off:22.1e}  {same:.3f}{output}")
-    best = max(ratio(streamed, name) for name in every)
-    print(f"wanted from files: {WANTED} times torch; best {best:.2f}: {'kept' if best >= WANTED else 'MISSED'}")
-    return 0
+def seconds(work: Callable[[], object]) -> float:
+    """Of one call."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def cell(times: dict[str, list[float]], name: str, photos: int) -> str:
+    """Photos a second and the ratio to torch; empty where it was not measured."""
+    if name not in times:
+        return " " * 22
+    return f"{photos / statistics.median(times[name]):12.1f}/s x {ratio(times, name):5.2f}"
 
 
 def ratio(times: dict[str, list[float]], name: str) -> float:
@@ -128,23 +142,46 @@ def ratio(times: dict[str, list[float]], name: str) -> float:
     return statistics.median(one / other for one, other in zip(times["torch"], times[name], strict=True))
 
 
-def archive() -> int:
-    """Print seconds and peak memory of the command over archives of links."""
-    with tempfile.TemporaryDirectory() as folder:
-        few = photos(Path(folder) / "painted", 50)
-        for count in ARCHIVES:
-            links = Path(folder) / str(count)
-            links.mkdir()
-            for number, photo in zip(range(count), itertools.cycle(few), strict=False):
-                (links / f"{number:06}{Path(photo).suffix}").symlink_to(photo)
-            command = [sys.executable, "-m", "mushroom", "predict", str(links), "--csv", f"{folder}/{count}.csv"]
-            began = time.perf_counter()
-            subprocess.run(command, check=True, cwd=REPOSITORY, capture_output=True)
-            took = time.perf_counter() - began
-            peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-            print(f"{count:8,} files {took:8.1f} s {count / took:8.1f} photos a second, at most {peak:6.0f} MB so far")
+def reduced(files: Sequence[str]) -> None:
+    """Print what decoding at a fraction changes: real photos enlarged to what a phone takes, as JPEGs."""
+    classifier = Classifier.load()
+    side = classifier.preprocessing.input_px
+    took, logits = {"whole": 0.0, "reduced": 0.0}, {}
+    images: dict[str, list[torch.Tensor]] = {"whole": [], "reduced": []}
+    for file in files:
+        photo = read_photo_file(Path(file))
+        scale = LARGE_PX / max(photo.size)
+        large = photo.resize((round(photo.width * scale), round(photo.height * scale)), Image.Resampling.LANCZOS)
+        data = io.BytesIO()
+        large.save(data, "JPEG", quality=90)
+        for name, seen_px in (("whole", None), ("reduced", side)):
+            began = time.process_time()
+            images[name].append(to_tensor(read_photo(data.getvalue(), seen_px), classifier.preprocessing))
+            took[name] += time.process_time() - began
+    for name, every in images.items():
+        parts = [classifier.image_logits(torch.stack(every[i : i + BATCH])) for i in range(0, len(every), BATCH)]
+        logits[name] = np.concatenate(parts)[:, : len(classifier.genera)]
+    off = np.abs(logits["whole"] - logits["reduced"])
+    same = int((logits["whole"].argmax(1) == logits["reduced"].argmax(1)).sum())
+    for name, total in took.items():
+        print(f"{name:8} {1000 * total / len(files):7.1f} ms of a processor a photo, read and resized to {side} px")
+    print(f"logits differ by {off.mean():.3f} in the mean, {off.max():.3f} at most; {same} of {len(files)} same genus")
+
+
+def main(arguments: list[str]) -> int:
+    """Print the tables."""
+    numbers = [int(each) for each in arguments if each.isdecimal()]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        files = photo_paths(folder / "painted", numbers[0] if numbers else PHOTOS)
+        if "--reduced" in arguments:
+            reduced(files)
+            return 0
+        compare(None, files)
+        for backbone in OTHERS:
+            compare(untrained(folder, backbone), files[:OTHERS_PHOTOS])
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(archive() if "--archive" in sys.argv else main())
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,150 @@
+"""Photos a second of fine-tuning, this tree beside an earlier commit: ``training_before.py [COMMIT] [PHOTOS]``.
+
+Both read the same photos of a prepared folder's size, alter them by their own ``strong`` augmentation to views of the
+same size, and learn from them with the same network, optimizer, clipping and moving average, as a fine-tuning epoch of
+each does. The trees take turns, each in a process of its own; what is told is the median of the rounds' ratios.
+"""
+
+import io
+import os
+import statistics
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+COMMIT = "c0495f3"
+"""The last one before views were made by OpenCV and photos kept decoded."""
+
+PHOTOS = 320
+ROUNDS = 3
+WANTED = 1.4
+
+COMMON = """
+import sys, time
+from dataclasses import replace
+from pathlib import Path
+import numpy as np
+import torch
+from accelerate import Accelerator
+from mushroom.model import ModelConfig, build_model
+
+paths = sorted(Path(sys.argv[1]).iterdir())
+labels = np.arange(len(paths), dtype=np.int64) % 9
+accelerator = Accelerator(cpu=True)
+
+def learn(model, optimizer, loss_of, batches, average, normalise=lambda images: images):
+    model.train()
+    for images, indices in batches:
+        loss = loss_of(model(normalise(images)).float(), torch.from_numpy(labels)[indices])
+        accelerator.backward(loss)
+        accelerator.clip_grad_norm_(model.parameters(), 5.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        average(model)
+        float(loss.detach())
+
+def told(epoch):
+    # The first epoch warms up: it fills what is kept of the photos, too.
+    epoch(1)
+    began = time.perf_counter()
+    epoch(2)
+    print(len(paths) // 32 * 32 / (time.perf_counter() - began))
+"""
+
+BEFORE = """
+from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader
+from mushroom.recipes import DEFAULT
+from mushroom.training import AugmentedViews, TrainingPhotos, make_optimizer
+
+config = ModelConfig(name="bench", backbone="tf_efficientnetv2_b0", input_px=256)
+model = build_model(config).to(memory_format=torch.channels_last)
+optimizer = make_optimizer(model, DEFAULT.phases[1], DEFAULT)
+ema = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.99), use_buffers=True)
+recipe = replace(DEFAULT, train_px=192)
+photos = TrainingPhotos(paths, labels)
+
+def epoch(number):
+    views = AugmentedViews(photos, recipe, config, 0, number)
+    batches = DataLoader(views, batch_size=32, shuffle=True, num_workers=2, drop_last=True)
+    learn(model, optimizer, functional.cross_entropy, batches, ema.update_parameters)
+
+told(epoch)
+"""
+
+AFTER = """
+from timm.utils import ModelEmaV3
+from mushroom.training.data import AugmentedViews, TrainingPhotos, batches_ahead
+from mushroom.training.features import normalised
+from mushroom.training.optimisation import genus_loss, make_optimizer
+from mushroom.training.recipes import DEFAULT
+from mushroom.training.trainer import TrainingOptions
+
+names = np.array([f"genus {label}" for label in labels], dtype=object)
+config = ModelConfig(name="bench", backbone="tf_efficientnetv2_b0", input_px=256, genera=tuple(sorted(set(names))))
+model = build_model(config).to(memory_format=torch.channels_last)
+optimizer = make_optimizer(model, DEFAULT.phases[1], DEFAULT)
+ema = ModelEmaV3(model, decay=0.99)
+views = AugmentedViews(
+    TrainingPhotos(paths, labels, names, names, 9, np.arange(len(paths))), replace(DEFAULT, train_px=192), 0
+)
+workers = TrainingOptions(Path()).workers
+
+def epoch(number):
+    order = torch.randperm(len(paths))[: len(paths) // 32 * 32].tolist()
+    batches = batches_ahead(lambda index: views.view(index, number), order, 32, workers)
+    loss_of = lambda logits, labels: genus_loss(logits, labels, 9, 0.1)
+    learn(model, optimizer, loss_of, batches, ema.update, lambda images: normalised(images, config))
+
+told(epoch)
+"""
+
+
+def write_photos(folder: Path, count: int) -> None:
+    """Photos of noise that look to a decoder like those of a prepared folder."""
+    random = np.random.default_rng(0)
+    folder.mkdir()
+    for number in range(count):
+        coarse = random.integers(0, 256, (32, 43, 3), dtype=np.uint8)
+        photo = Image.fromarray(coarse).resize((341, 256), Image.Resampling.BICUBIC)
+        photo.save(folder / f"{number:04}.jpg", quality=90)
+
+
+def photos_a_second(tree: Path, script: str, photos: Path) -> float:
+    """Of an epoch of ``script`` in ``tree``."""
+    command = [sys.executable, "-W", "ignore", "-c", COMMON + script, str(photos)]
+    environment = os.environ | {"PYTHONPATH": str(tree)}
+    told = subprocess.run(command, cwd=tree, env=environment, check=True, capture_output=True, text=True).stdout
+    return float(told.split()[-1])
+
+
+def main(commit: str = COMMIT, count: str = str(PHOTOS)) -> int:
+    """Print both speeds and their ratio."""
+    with tempfile.TemporaryDirectory() as place:
+        root = Path(place)
+        archive = subprocess.run(["git", "archive", commit], cwd=REPOSITORY, check=True, capture_output=True).stdout
+        with tarfile.open(fileobj=io.BytesIO(archive)) as earlier:
+            earlier.extractall(root / "earlier", filter="data")
+        write_photos(root / "photos", int(count))
+        before, after = [], []
+        for _ in range(ROUNDS):
+            before.append(photos_a_second(root / "earlier", BEFORE, root / "photos"))
+            after.append(photos_a_second(REPOSITORY, AFTER, root / "photos"))
+    ratio = statistics.median(new / old for new, old in zip(after, before, strict=True))
+    print(
+        f"fine-tuning at 192 px, {count} photos, medians of {ROUNDS} rounds: {commit} "
+        f"{statistics.median(before):.1f} photos a second, this tree {statistics.median(after):.1f}; ratio {ratio:.2f} "
+        f"(wanted {WANTED}: {'kept' if ratio >= WANTED else 'MISSED'})"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
