@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 TOP_ROWS = 10
 """So many of the most probable names get a bar; the rest are told together, and are chosen from the list below."""
 
+FEWEST_FOLDED = 3
+"""Fewer than this get a bar of their own: one row for two names would save one row."""
+
 SPAN = 4.0
 """The row of the third answer reaches so far, in units of the unknown score, to both sides of its threshold."""
 
@@ -113,14 +116,15 @@ def show(
 def rows(classifier: "Classifier", prediction: "Prediction", language: str) -> list[dict[str, Any]]:
     """What each row shows, the most probable name first, and the third answer last."""
     ranked = predictions.ranked(prediction)
+    top = TOP_ROWS if len(ranked) >= TOP_ROWS + FEWEST_FOLDED else len(ranked)
     colour = colours(classifier.genera)
     rows_shown = [
         _row("name", name, name, share, percent(share))
         | {"common": common_name(name, language) or "", "colour": colour[name]}
-        for name, share in ranked[:TOP_ROWS]
+        for name, share in ranked[:top]
     ]
     rows_shown[0]["kind"] = "first"
-    if rest := ranked[TOP_ROWS:]:
+    if rest := ranked[top:]:
         share = sum(share for _, share in rest)
         rows_shown.append(_row("rest", None, f"{len(rest)} others together", share, percent(share)))
     threshold = classifier.config.unknown_threshold

@@ -168,6 +168,10 @@ def describe_training(history: Sequence[Mapping[str, Any]]) -> str:
     """Training curves in words: how many epochs of which phases, and where the validation accuracy ended up."""
     phases = ", ".join(f"{phase} from epoch {start}" for phase, start in _phase_starts(history).items())
     best = max(history, key=lambda row: float(row["validation_accuracy"]))
+    if len(history) == 1:
+        return (
+            f"One step ({history[0]['phase']}), with a validation accuracy of {float(best['validation_accuracy']):.1%}."
+        )
     return (
         f"{len(history)} epochs ({phases}). The highest validation accuracy is "
         f"{float(best['validation_accuracy']):.1%}, in epoch {best['epoch']}."

@@ -113,8 +113,12 @@ def training(title: str, folder: Path) -> None:
     if not history:
         st.caption("This network came without a history of epochs. Its model card tells how it was made.")
         return
-    st.caption(figures.HOW_TO_READ["training_curves"])
     described = figures.describe_training(history)
+    if len(history) == 1:
+        # One point is no curve.
+        st.markdown(described)
+        return
+    st.caption(figures.HOW_TO_READ["training_curves"])
     _chart(figures.training_curves(history), "training_curves", described)
     st.markdown(described)
 

@@ -52,6 +52,7 @@ def test_the_app_shows_a_network_of_ones_own_with_its_names(
     assert "Most likely species" in shown or "most likely species" in shown
     assert "All 3 species" in shown
     assert "nine" not in shown
+    assert app.selectbox(key="widget:against").placeholder == "Choose a species"
     assert set(app.selectbox(key="widget:genus").options) == set(NAMES)
     assert "<b></em>" not in shown
     bars = next(element for element in app.get("bidi_component") if "bars" in str(element.proto.component_name))

@@ -3,7 +3,7 @@
 A verdict in four sentences first, then the numbers behind it, section by section.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import streamlit as st
@@ -11,7 +11,7 @@ import streamlit as st
 from mushroom.app import layout, models, records, report_charts, tables, url_state, verdict
 from mushroom.app.records import Answer, Names
 from mushroom.evaluation.report import Report, SplitScores
-from mushroom.genera import colours
+from mushroom.genera import GENERA, colours
 from mushroom.texts import RANKS, percent
 
 SPLIT_TITLES = {"test": "Test", "validation": "Validation", "train": "Training"}
@@ -75,7 +75,8 @@ def render() -> None:
     known = records.names(folder)
     answers = records.answers(folder, split)
     _verdict(report, answers, records.answers(folder, "train"), known, split)
-    _links()
+    sections = {anchor: title for anchor, title in SECTIONS.items() if anchor != "notebook" or _answers_the_nine(known)}
+    _links(sections)
     scores = report.splits[split]
     _headline(scores, answers, known.rank)
     report_charts.several(report.several if split == "test" else None)
@@ -88,7 +89,13 @@ def render() -> None:
     report_charts.training(SECTIONS["learned"], folder)
     report_charts.photos(SECTIONS["photos"], report.photos, scores, known.rank)
     report_charts.faithfulness(SECTIONS["heatmaps"], report.faithfulness)
-    report_charts.published(SECTIONS["notebook"], report)
+    if "notebook" in sections:
+        report_charts.published(SECTIONS["notebook"], report)
+
+
+def _answers_the_nine(known: Names) -> bool:
+    """Whether the names are those that the notebook project told apart: numbers for others have nothing in common."""
+    return set(known.names) == set(GENERA)
 
 
 # --- The verdict --------------------------------------------------------------------------------------------
@@ -104,8 +111,8 @@ def _verdict(report: Report, answers: Sequence[Answer], learned: Sequence[Answer
         st.markdown("\n".join(f"- {sentence}" for sentence in sentences))
 
 
-def _links() -> None:
-    links = " · ".join(f'<a href="#{anchor}">{title}</a>' for anchor, title in SECTIONS.items())
+def _links(sections: Mapping[str, str]) -> None:
+    links = " · ".join(f'<a href="#{anchor}">{title}</a>' for anchor, title in sections.items())
     st.html(f'<nav class="on-this-page" aria-label="On this page"><p>{links}</p></nav>')
 
 
