@@ -15,7 +15,7 @@ OTHER_FUNGUS = "other"
 
 @dataclass(frozen=True)
 class Genus:
-    """What is told of a genus. ``colour`` is a CSS colour, ``sources`` are Markdown links, the rest sentences.
+    """What is told of a genus. ``colour`` is its CSS colour, ``sources`` are Markdown links, the rest sentences.
 
     ``description``, ``field_marks`` and ``look_alikes`` are empty for a name that nothing is known of.
     """

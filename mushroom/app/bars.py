@@ -10,6 +10,7 @@ import streamlit as st
 
 from mushroom.app import predictions
 from mushroom.common_names import common_name
+from mushroom.genera import colours
 from mushroom.texts import none_of_these, percent
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 TOP_ROWS = 10
 """So many of the most probable names get a bar; the rest are told together, and are chosen from the list below."""
+
+FEWEST_FOLDED = 3
+"""Fewer than this get a bar of their own: one row for two names would save one row."""
 
 SPAN = 4.0
 """The row of the third answer reaches so far, in units of the unknown score, to both sides of its threshold."""
@@ -34,6 +38,8 @@ _bars = st.components.v2.component(
 .bars button[aria-pressed=true] { border-color: var(--st-primary-color); }
 .bars button:focus-visible { outline: 3px solid var(--st-primary-color); outline-offset: 1px; }
 .bars .name { overflow-wrap: anywhere; line-height: 1.15; }
+.bars .name i { display: inline-block; width: .6rem; height: .6rem; margin-right: .45rem; border-radius: 50%;
+  background: var(--colour); box-shadow: 0 0 0 1px color-mix(in srgb, var(--st-text-color) 35%, transparent); }
 .bars .name small { display: block; opacity: .8; font-size: .76rem; }
 .bars .track { position: relative; height: .8rem; border-radius: .25rem;
   background: var(--st-secondary-background-color); }
@@ -60,7 +66,10 @@ export default function ({ data, parentElement, setTriggerValue }) {
       if (text) element.textContent = text
       return element
     }
-    const name = part('span', 'name', row.title)
+    const name = part('span', 'name', '')
+    if (row.colour) name.append(part('i', '', ''))
+    name.append(row.title)
+    line.style.setProperty('--colour', row.colour)
     if (row.common) name.append(part('small', '', row.common))
     const track = part('span', 'track', '')
     const fill = part('span', 'fill', '')
@@ -107,12 +116,15 @@ def show(
 def rows(classifier: "Classifier", prediction: "Prediction", language: str) -> list[dict[str, Any]]:
     """What each row shows, the most probable name first, and the third answer last."""
     ranked = predictions.ranked(prediction)
-    top = ranked[:TOP_ROWS]
+    top = TOP_ROWS if len(ranked) >= TOP_ROWS + FEWEST_FOLDED else len(ranked)
+    colour = colours(classifier.genera)
     rows_shown = [
-        _row("first" if number == 0 else "name", name, name, share, percent(share), common_name(name, language) or "")
-        for number, (name, share) in enumerate(top)
+        _row("name", name, name, share, percent(share))
+        | {"common": common_name(name, language) or "", "colour": colour[name]}
+        for name, share in ranked[:top]
     ]
-    if rest := ranked[TOP_ROWS:]:
+    rows_shown[0]["kind"] = "first"
+    if rest := ranked[top:]:
         share = sum(share for _, share in rest)
         rows_shown.append(_row("rest", None, f"{len(rest)} others together", share, percent(share)))
     threshold = classifier.config.unknown_threshold
@@ -125,12 +137,13 @@ def rows(classifier: "Classifier", prediction: "Prediction", language: str) -> l
     return rows_shown
 
 
-def _row(kind: str, name: str | None, title: str, width: float, share: str, common: str = "") -> dict[str, Any]:
+def _row(kind: str, name: str | None, title: str, width: float, share: str) -> dict[str, Any]:
     return {
         "kind": kind,
         "name": name,
         "title": title,
-        "common": common,
+        "common": "",
+        "colour": "",
         "width": round(100 * width, 1),
         "share": share,
         "help": "",

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from mushroom.evaluation.report import Bin
-from mushroom.texts import percent
+from mushroom.texts import RANKS, percent
 
 ACCENT = "#2E8B62"
 """Green, for what is meant; readable on light and on dark."""
@@ -21,6 +21,10 @@ SECOND = "#D9822B"
 
 SPLIT_COLOURS = {"train": ACCENT, "validation": SECOND, "test": "#4C78A8"}
 BAR_PX = 30
+BARS = 10
+NAME_CHARACTERS = 26
+"""Of a longer name only the beginning stands beside a bar: the rest of a phone's width is the bar's."""
+
 MARGIN = {"l": 8, "r": 8, "t": 8, "b": 8}
 HOW_TO_READ = {
     "reliability": (
@@ -31,13 +35,16 @@ HOW_TO_READ = {
         "Left to right is training time. Where the validation line stops following the training line, the network "
         "learns the photos by heart."
     ),
-    "photos_per_genus": "The shorter the bar, the fewer photos the network could learn this genus from.",
 }
 
 
 def bars_before_after(before: Mapping[str, float], after: Mapping[str, float]) -> go.Figure:
-    """Two bars a genus: how sure the network was of the whole photo, and how sure with a part covered."""
-    ranked = sorted(before, key=lambda genus: before[genus])
+    """Two bars a genus: how sure the network was of the whole photo, and how sure with a part covered.
+
+    Of many genera the ``BARS`` that either counts most for.
+    """
+    first = sorted(before, key=lambda genus: max(before[genus], after[genus]))[-BARS:]
+    ranked = sorted(first, key=lambda genus: before[genus])
     figure = go.Figure()
     for name, values, colour in (("part covered", after, SECOND), ("whole photo", before, ACCENT)):
         figure.add_bar(
@@ -134,9 +141,11 @@ def photos_per_genus(counts: Mapping[str, Mapping[str, int]]) -> go.Figure:
             marker_color=colour,
             hovertemplate=f"%{{x}} photos of %{{y}}<extra>{split}</extra>",
         )
-    figure.update_yaxes(autorange="reversed", fixedrange=True, ticksuffix="  ")
+    short = [name if len(name) <= NAME_CHARACTERS else f"{name[: NAME_CHARACTERS - 1]}…" for name in names]
+    figure.update_yaxes(autorange="reversed", fixedrange=True, ticksuffix="  ", tickvals=names, ticktext=short)
     figure.update_xaxes(title="photos", fixedrange=True)
-    return _laid_out(figure, BAR_PX * len(names) + 110, barmode="stack", legend_traceorder="normal")
+    bar_px = BAR_PX if len(names) <= 2 * BARS else BAR_PX / 2
+    return _laid_out(figure, bar_px * len(names) + 110, barmode="stack", legend_traceorder="normal")
 
 
 # --- In words, for who does not see the figure --------------------------------------------------------------
@@ -159,6 +168,10 @@ def describe_training(history: Sequence[Mapping[str, Any]]) -> str:
     """Training curves in words: how many epochs of which phases, and where the validation accuracy ended up."""
     phases = ", ".join(f"{phase} from epoch {start}" for phase, start in _phase_starts(history).items())
     best = max(history, key=lambda row: float(row["validation_accuracy"]))
+    if len(history) == 1:
+        return (
+            f"One step ({history[0]['phase']}), with a validation accuracy of {float(best['validation_accuracy']):.1%}."
+        )
     return (
         f"{len(history)} epochs ({phases}). The highest validation accuracy is "
         f"{float(best['validation_accuracy']):.1%}, in epoch {best['epoch']}."
@@ -170,10 +183,14 @@ def _counted(counts: Mapping[str, Mapping[str, int]]) -> list[str]:
     return list(dict.fromkeys(name for by_genus in counts.values() for name in by_genus))
 
 
-def describe_photos(counts: Mapping[str, Mapping[str, int]]) -> str:
-    """Photos per genus in words."""
+def describe_photos(counts: Mapping[str, Mapping[str, int]], rank: str = "genus") -> str:
+    """Photos of each name in words; of many names those with the most and the fewest."""
     totals = {genus: sum(by_genus.get(genus, 0) for by_genus in counts.values()) for genus in _counted(counts)}
-    return "Photos of each genus: " + ", ".join(f"{genus} {count}" for genus, count in totals.items()) + "."
+    listed = sorted(totals.items(), key=lambda name_and_count: -name_and_count[1]) if len(totals) > 2 * BARS else None
+    if listed:
+        most, fewest = (", ".join(f"{name} {count}" for name, count in part) for part in (listed[:3], listed[-3:]))
+        return f"Photos of {len(totals)} {RANKS[rank]}: most of {most}; fewest of {fewest}."
+    return f"Photos of each {rank}: " + ", ".join(f"{name} {count}" for name, count in totals.items()) + "."
 
 
 def _laid_out(figure: go.Figure, height_px: float, **layout: Any) -> go.Figure:

@@ -75,7 +75,7 @@ def _why_not(subject: Subject, view: Image.Image, explanation: "Explanation", cl
         f"Why {genus}, and not …",
         others,
         index=None,
-        placeholder="Choose a genus",
+        placeholder=f"Choose a {classifier.config.rank}",
         width=320,
         **url_state.widget("against", against),
     )

@@ -113,28 +113,32 @@ def training(title: str, folder: Path) -> None:
     if not history:
         st.caption("This network came without a history of epochs. Its model card tells how it was made.")
         return
-    st.caption(figures.HOW_TO_READ["training_curves"])
     described = figures.describe_training(history)
+    if len(history) == 1:
+        # One point is no curve.
+        st.markdown(described)
+        return
+    st.caption(figures.HOW_TO_READ["training_curves"])
     _chart(figures.training_curves(history), "training_curves", described)
     st.markdown(described)
 
 
-def photos(title: str, counts: Mapping[str, Mapping[str, int]], scores: SplitScores) -> None:
+def photos(title: str, counts: Mapping[str, Mapping[str, int]], scores: SplitScores, rank: str) -> None:
     """How many photos of what there were, and whose."""
     from mushroom.app import figures
 
     layout.section(title, anchor="photos")
-    st.caption(figures.HOW_TO_READ["photos_per_genus"])
-    described = figures.describe_photos(counts)
+    st.caption(f"The shorter the bar, the fewer photos the network could learn this {rank} from.")
+    described = figures.describe_photos(counts, rank)
     _chart(figures.photos_per_genus(counts), "photos_per_genus", described)
     st.caption(described)
     if scores.per_source:
-        with st.expander("Most probable genus right, by where the photos came from"):
+        with st.expander(f"Most probable {rank} right, by where the photos came from"):
             st.dataframe(
                 [{"Source": row.source, "Right": row.accuracy, "Photos": row.count} for row in scores.per_source],
                 hide_index=True,
                 column_config={"Right": st.column_config.NumberColumn(format="percent")},
-                alt="Share of photos whose most probable genus is right, for each source of photos",
+                alt=f"Share of photos whose most probable {rank} is right, for each source of photos",
             )
 
 
@@ -151,7 +155,7 @@ def faithfulness(title: str, measured: FaithfulnessTable | None) -> None:
     rows, chance = measured.rows, measured.chance
     st.caption(
         "The higher, the more the network's answer hangs on the places that the heatmap calls important; crossed out "
-        "is what looks the same when the learned head is shuffled: it is not about the genus."
+        "is what looks the same when the learned head is shuffled: it is not about the answer."
     )
     layers = list(dict.fromkeys(row.layer for row in rows))
     methods = [method for method in titles if any(row.method == method for row in rows)]

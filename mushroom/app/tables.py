@@ -45,8 +45,14 @@ table { border-collapse: separate; border-spacing: 2px; font-size: .85rem; line-
 thead th { position: sticky; top: 0; z-index: 1; vertical-align: bottom; font-weight: 500;
   background: var(--st-background-color); padding: .3rem .2rem; }
 tbody th { position: sticky; left: 0; text-align: right; font-weight: 500; white-space: nowrap;
+  max-width: min(16rem, 36vw); overflow: hidden; text-overflow: ellipsis;
   background: var(--st-background-color); padding: .2rem .6rem .2rem .2rem; }
-thead th.turned span { writing-mode: vertical-rl; transform: rotate(180deg); white-space: nowrap; }
+thead th.turned span { writing-mode: vertical-rl; transform: rotate(180deg); white-space: nowrap;
+  max-height: 12rem; overflow: hidden; text-overflow: ellipsis; }
+th i { display: inline-block; width: .55rem; height: .55rem; border-radius: 50%; background: var(--colour);
+  box-shadow: 0 0 0 1px color-mix(in srgb, var(--st-text-color) 35%, transparent); }
+tbody th i { margin-left: .4rem; }
+thead th i { margin: .3rem auto 0; display: block; }
 td { padding: 0 .25rem; min-width: 3rem; height: 2.4rem; text-align: center; border-radius: .25rem;
   background: color-mix(in srgb, var(--hue) calc(var(--share) * 55%), var(--st-secondary-background-color)); }
 td.meant { --hue: #2e8b62; }
@@ -72,16 +78,20 @@ export default function ({ data, parentElement, setTriggerValue }) {
     for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value)
     return element
   }
+  const mark = (title) =>
+    data.colours[title] ? [made('i', '', { style: `--colour: ${data.colours[title]}` })] : []
   const head = made('tr')
   head.append(made('td', '', { style: 'background: none' }))
   for (const title of data.columns) {
-    const th = made('th', '', { scope: 'col', ...(data.turned ? { class: 'turned' } : {}) })
-    th.append(made('span', title))
+    const th = made('th', '', { scope: 'col', title, ...(data.turned ? { class: 'turned' } : {}) })
+    th.append(made('span', title), ...mark(title))
     head.append(th)
   }
   const rows = data.rows.map((title, index) => {
     const row = made('tr')
-    row.append(made('th', title, { scope: 'row' }))
+    const th = made('th', title, { scope: 'row', title })
+    th.append(...mark(title))
+    row.append(th)
     for (const cell of data.cells[index]) {
       const td = made('td', '', { class: cell.kind, style: `--share: ${cell.share}`, title: cell.title })
       if (cell.name) {
@@ -108,8 +118,12 @@ def table(
     label: str,
     key: str,
     on_press: Callable[[str], None] | None = None,
+    colours: Mapping[str, str] | None = None,
 ) -> None:
-    """A table of ``cells``, one sequence a row; ``on_press`` gets the name of a cell that was pressed."""
+    """A table of ``cells``, one sequence a row; ``on_press`` gets the name of a cell that was pressed.
+
+    A row or column whose title has one of the ``colours`` (CSS) bears it as a mark.
+    """
     names = {cell.name for row in cells for cell in row if cell.name}
 
     def pressed_changed() -> None:
@@ -124,6 +138,7 @@ def table(
             "columns": list(columns),
             "turned": len(columns) > 6,
             "small": len(columns) > MANY_NAMES,
+            "colours": dict(colours or {}),
             "cells": [[asdict(cell) for cell in row] for row in cells],
         },
         key=key,
@@ -239,7 +254,7 @@ def _faithful(row: FaithfulnessRow | None, highest: float, changed_below: float)
         return Cell("", "not measured")
     correlation = row.randomisation_correlation
     crossed = correlation is None or correlation >= changed_below
-    title = f"{row.method} at {row.layer}: {_gain(row):.3f}" + (", not about the genus" if crossed else "")
+    title = f"{row.method} at {row.layer}: {_gain(row):.3f}" + (", not about the answer" if crossed else "")
     return Cell(f"{_gain(row):.2f}{' ✕' if crossed else ''}", title, max(0.0, _gain(row) / highest))
 
 

@@ -14,6 +14,9 @@ FEW_PHOTOS = 12
 STRANGERS = 30
 """With fewer photos than this from sources that it never learned from, all photos are spoken of instead."""
 
+NAMES_TOLD = 6
+"""Names that a sentence lists."""
+
 SURE = 0.9
 """How sure it must be for the sentence on what it is sure of."""
 
@@ -147,13 +150,19 @@ def _best_and_worst(answers: Sequence[Answer], known: Names) -> str:
             f"({enough[worst].right} of {enough[worst].count})"
         )
     if few:
-        listed = ", ".join(f"*{name}*" for name in few[:6]) + (f" and {len(few) - 6} more" if len(few) > 6 else "")
+        listed = some_of(few)
         sentence += f"{'; of' if sentence else 'Of'} {listed} there are too few photos to say"
     return (
         f"{sentence}."
         if sentence
         else f"There are too few photos of single {RANKS.get(known.rank, known.rank)} to say."
     )
+
+
+def some_of(names: Sequence[str]) -> str:
+    """The first names of many, and how many more there are."""
+    more = f" and {len(names) - NAMES_TOLD} more" if len(names) > NAMES_TOLD else ""
+    return ", ".join(f"*{name}*" for name in names[:NAMES_TOLD]) + more
 
 
 def _when_sure(answers: Sequence[Answer]) -> str:

@@ -122,18 +122,14 @@ TOTALS_OF_TOKENS = (
 
 
 METHODS: Mapping[str, Method] = {
-    "gradcam": Method(
-        "Grad-CAM", grad_cam, "Which patterns speak for this genus, and where they are.", both_signs=True
-    ),
+    "gradcam": Method("Grad-CAM", grad_cam, "Which patterns speak for it, and where they are.", both_signs=True),
     "gradcam++": Method(
         "Grad-CAM++",
         grad_cam_plus_plus,
         "Like Grad-CAM, but better at showing several mushrooms in one photo.",
         not_for_tokens=TOTALS_OF_TOKENS,
     ),
-    "hirescam": Method(
-        "HiResCAM", hires_cam, "Only places that themselves raised this genus's score.", both_signs=True
-    ),
+    "hirescam": Method("HiResCAM", hires_cam, "Only places that themselves raised its score.", both_signs=True),
     "xgradcam": Method(
         "XGrad-CAM",
         xgrad_cam,
@@ -142,7 +138,7 @@ METHODS: Mapping[str, Method] = {
         not_for_tokens=TOTALS_OF_TOKENS,
     ),
     "layercam": Method("LayerCAM", layer_cam, "Fine detail: every place judged by itself, also in early layers."),
-    "eigencam": Method("Eigen-CAM", eigen_cam, "What stands out to the network, whatever the genus.", needs="nothing"),
+    "eigencam": Method("Eigen-CAM", eigen_cam, "What stands out to the network, whatever is asked.", needs="nothing"),
     "scorecam": Method(
         "Score-CAM",
         score_cam,
@@ -152,7 +148,7 @@ METHODS: Mapping[str, Method] = {
     "contrastive": Method(
         "Contrastive",
         grad_cam,
-        "Why this genus rather than another: evidence for one against the other.",
+        "Why this name rather than another: evidence for one against the other.",
         contrasts=True,
         both_signs=True,
     ),

@@ -37,6 +37,20 @@ def test_training_curves_mark_the_phases() -> None:
     assert [note.text for note in figure.layout.annotations] == ["head", "fine-tuning"]
     assert "fine-tuning from epoch 2" in figures.describe_training(HISTORY)
     assert "90.0%, in epoch 2" in figures.describe_training(HISTORY)
+    assert figures.describe_training(HISTORY[1:]).endswith("with a validation accuracy of 90.0%.")
+
+
+def test_of_many_names_a_chart_shows_those_that_count_and_tells_the_ends() -> None:
+    before = {f"Genus {number}": 1 / 60 for number in range(60)} | {"Genus 7": 0.4}
+    after = before | {"Genus 31": 0.5}
+    bars = figures.bars_before_after(before, after).data
+    assert all(len(bar.y) == figures.BARS for bar in bars)
+    assert {"Genus 7", "Genus 31"} <= set(bars[0].y)
+    counts = {"train": {f"Sp. {'very ' * 9}{number}": number for number in range(60)}}
+    assert figures.describe_photos(counts, "species").startswith("Photos of 60 species: most of")
+    axis = figures.photos_per_genus(counts).layout.yaxis
+    assert max(map(len, axis.ticktext)) == figures.NAME_CHARACTERS
+    assert len(axis.ticktext) == 60
 
 
 def test_photos_are_stacked_by_split() -> None:

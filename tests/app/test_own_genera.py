@@ -52,6 +52,7 @@ def test_the_app_shows_a_network_of_ones_own_with_its_names(
     assert "Most likely species" in shown or "most likely species" in shown
     assert "All 3 species" in shown
     assert "nine" not in shown
+    assert app.selectbox(key="widget:against").placeholder == "Choose a species"
     assert set(app.selectbox(key="widget:genus").options) == set(NAMES)
     assert "<b></em>" not in shown
     bars = next(element for element in app.get("bidi_component") if "bars" in str(element.proto.component_name))
@@ -64,3 +65,13 @@ def test_the_other_pages_open_with_it(own_checkpoint: Path, monkeypatch: pytest.
     monkeypatch.setenv("MUSHROOM_CHECKPOINTS", str(own_checkpoint.parent))
     app = open_page(name, drawing="Fly_agaric") if name in ("compare", "about") else open_page(name)
     assert not app.exception
+
+
+def test_the_notebooks_numbers_stand_only_beside_a_network_of_its_nine() -> None:
+    from mushroom.app.pages.report import _answers_the_nine
+    from mushroom.app.records import Names
+    from mushroom.genera import GENERA
+
+    assert _answers_the_nine(Names(GENERA[::-1]))
+    assert not _answers_the_nine(Names(NAMES))
+    assert not _answers_the_nine(Names(()))

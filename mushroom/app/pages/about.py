@@ -50,8 +50,8 @@ def render() -> None:
 def _safety() -> None:
     layout.section("Safety")
     st.markdown(
-        f"**{SAFETY}** It knows genera, not species, and many a genus has poisonous members or deadly "
-        "doubles. It has seen a few thousand photos; no photo shows smell, spores or what is under the ground. If "
+        f"**{SAFETY}** To know a genus is not to know the species: many a genus has poisonous members or deadly "
+        "doubles. And no photo shows smell, spores or what is under the ground. If "
         "someone has eaten a mushroom and feels ill, call the poison control centre at once, and keep the rest of it."
     )
 
@@ -166,11 +166,12 @@ def _names(known: Names) -> None:
 def _limits() -> None:
     layout.section("The data and its limits")
     st.markdown(
-        "- The photos were gathered from public repositories, mostly of students' projects. They are not shipped with "
-        "this program; what the network learned from them is.\n"
+        "- The photos that this program's own networks learned from were gathered from public repositories, mostly of "
+        "students' projects. They are not shipped; what was learned from them is. Of a network of your own you know "
+        "best what it has seen.\n"
         "- They come from some sources only. The report says whether the test photos are from others than those that "
         "the network learned from; where they are not, a stranger's photo is harder than its numbers say.\n"
-        "- Some genera have hundreds of photos, others a handful. The report says how many, genus by genus.\n"
+        "- Of some there are hundreds of photos, of others a handful. The report says how many, one by one.\n"
         "- Near-duplicates are kept in the same split, so that no test photo is nearly a training photo.\n"
         "- Your photos stay in this session's memory. They are not stored, logged or used for training."
     )

@@ -13,7 +13,7 @@ import streamlit as st
 from mushroom.app import components, gallery, layout, models, predictions, records, subject, tables, url_state
 from mushroom.app.heatmap_grid import Cell, Scaled, agreement_cells, common_scale, show_grid
 from mushroom.app.subject import Subject
-from mushroom.texts import none_of_these, percent
+from mushroom.texts import RANKS, none_of_these, percent
 
 if TYPE_CHECKING:
     from mushroom.classifier import Classifier, Explanation, Prediction
@@ -49,10 +49,11 @@ def render() -> None:
     # With one network there is nothing to put beside it.
     first = "models" if len(models.checkpoints()) > 1 else "layers"
     kind = url_state.choice("compare", list(KINDS), first, what="comparison")
+    rank = classifier.config.rank
     st.segmented_control(
         "What to compare",
         list(KINDS),
-        format_func=KINDS.__getitem__,
+        format_func=lambda kind: RANKS[rank].capitalize() if kind == "genera" else KINDS[kind],
         required=True,
         **url_state.widget("compare", kind),
     )
@@ -93,7 +94,7 @@ def _models(classifier: "Classifier", photo: Subject, prediction: "Prediction") 
             "There is only one trained network on this machine. Put more checkpoint folders into assets/models to "
             "see them side by side."
         )
-    genus = _genus(prediction)
+    genus = _genus(prediction, classifier.config.rank)
     cells = []
     classifiers = []
     titles = models.human_names(list(at_hand))
@@ -132,14 +133,14 @@ def _tell_measured(classifiers: Sequence["Classifier"]) -> None:
     photos = next(iter(found.values()))
     layout.section("On the test photos")
     st.caption(
-        f"How often two networks name the same genus on {photos.photos} test photos, and in brackets how alike their "
+        f"How often two networks give the same answer on {photos.photos} test photos, and in brackets how alike their "
         f"heatmaps rank the places, over {photos.sample} of them (rank correlation, 1 is the same)."
     )
     cells = [
         [
             tables.Cell(
                 f"{percent(pair.same_genus)} ({pair.rank_correlation:.2f})",
-                f"{one} and {other}: the same genus on {percent(pair.same_genus)}",
+                f"{one} and {other}: the same answer on {percent(pair.same_genus)}",
                 pair.same_genus,
             )
             if (pair := found.get((one, other)))
@@ -152,10 +153,10 @@ def _tell_measured(classifiers: Sequence["Classifier"]) -> None:
     tables.table(titles, titles, cells, label="Agreement of the networks on the test photos", key="measured_agreement")
 
 
-def _genus(prediction: "Prediction") -> str:
+def _genus(prediction: "Prediction", rank: str) -> str:
     names = list(prediction.probabilities)
     genus = url_state.choice("genus", names, prediction.genus, what="genus")
-    st.selectbox("Genus to explain", names, width=320, **url_state.widget("genus", genus))
+    st.selectbox(f"{rank.capitalize()} to explain", names, width=320, **url_state.widget("genus", genus))
     return str(genus)
 
 
@@ -166,7 +167,7 @@ def _layers_and_methods(classifier: "Classifier", photo: Subject, prediction: "P
     from mushroom.errors import ExplanationError
     from mushroom.explain.methods import METHODS
 
-    genus = _genus(prediction)
+    genus = _genus(prediction, classifier.config.rank)
     quick = [key for key in classifier.methods if not METHODS[key].contrasts]
     chosen = st.multiselect(
         "Methods",
@@ -219,13 +220,14 @@ def _titled(number: int, layer: "Layer") -> str:
 
 
 def _genera(classifier: "Classifier", photo: Subject, prediction: "Prediction") -> None:
+    plural = RANKS[classifier.config.rank]
     ranked = [name for name, _ in predictions.ranked(prediction)]
     # What is shown of an option must not change with the model: it is the option's identity.
     chosen = st.multiselect(
-        "Genera", sorted(ranked), default=ranked[:NAMES_AT_FIRST], key=f"compared_genera:{photo.sha256}"
+        plural.capitalize(), sorted(ranked), default=ranked[:NAMES_AT_FIRST], key=f"compared_genera:{photo.sha256}"
     )
     if not chosen:
-        st.info("Choose at least one genus.")
+        st.info(f"Choose at least one {classifier.config.rank}.")
         return
     layer = _layer(classifier)
     scale = str(url_state.choice("scale", list(SCALES), "own", what="scale"))
@@ -256,7 +258,7 @@ def _genera(classifier: "Classifier", photo: Subject, prediction: "Prediction") 
         "“One for all” shows which is stronger."
     )
     show_grid(photo, [cell.title for cell in cells], {"": cells})
-    _tell_agreement({cell.title: cell.heatmap for cell in cells}, "genera")
+    _tell_agreement({cell.title: cell.heatmap for cell in cells}, plural)
 
 
 def _layer(classifier: "Classifier") -> "Layer":

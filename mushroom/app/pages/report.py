@@ -3,7 +3,7 @@
 A verdict in four sentences first, then the numbers behind it, section by section.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import streamlit as st
@@ -11,7 +11,8 @@ import streamlit as st
 from mushroom.app import layout, models, records, report_charts, tables, url_state, verdict
 from mushroom.app.records import Answer, Names
 from mushroom.evaluation.report import Report, SplitScores
-from mushroom.texts import percent
+from mushroom.genera import GENERA, colours
+from mushroom.texts import RANKS, percent
 
 SPLIT_TITLES = {"test": "Test", "validation": "Validation", "train": "Training"}
 SPLIT_NOTES = {
@@ -54,7 +55,7 @@ STYLE = """
 def render() -> None:
     """The page."""
     st.html(STYLE)
-    layout.header("Report", "What the network can and cannot do, measured on photos with known genus.")
+    layout.header("Report", "What the network can and cannot do, measured on photos of which the answer is known.")
     folder = models.choose_checkpoint()
     if folder is None:
         return
@@ -74,9 +75,10 @@ def render() -> None:
     known = records.names(folder)
     answers = records.answers(folder, split)
     _verdict(report, answers, records.answers(folder, "train"), known, split)
-    _links()
+    sections = {anchor: title for anchor, title in SECTIONS.items() if anchor != "notebook" or _answers_the_nine(known)}
+    _links(sections)
     scores = report.splits[split]
-    _headline(scores, answers)
+    _headline(scores, answers, known.rank)
     report_charts.several(report.several if split == "test" else None)
     _one_by_one(scores, answers, known)
     _matrix(answers, known, split)
@@ -85,9 +87,15 @@ def render() -> None:
     report_charts.calibration(SECTIONS["calibration"], scores, report.temperature)
     report_charts.unknown(SECTIONS["unknown"], report.unknown, split, len(known.names))
     report_charts.training(SECTIONS["learned"], folder)
-    report_charts.photos(SECTIONS["photos"], report.photos, scores)
+    report_charts.photos(SECTIONS["photos"], report.photos, scores, known.rank)
     report_charts.faithfulness(SECTIONS["heatmaps"], report.faithfulness)
-    report_charts.published(SECTIONS["notebook"], report)
+    if "notebook" in sections:
+        report_charts.published(SECTIONS["notebook"], report)
+
+
+def _answers_the_nine(known: Names) -> bool:
+    """Whether the names are those that the notebook project told apart: numbers for others have nothing in common."""
+    return set(known.names) == set(GENERA)
 
 
 # --- The verdict --------------------------------------------------------------------------------------------
@@ -103,15 +111,15 @@ def _verdict(report: Report, answers: Sequence[Answer], learned: Sequence[Answer
         st.markdown("\n".join(f"- {sentence}" for sentence in sentences))
 
 
-def _links() -> None:
-    links = " · ".join(f'<a href="#{anchor}">{title}</a>' for anchor, title in SECTIONS.items())
+def _links(sections: Mapping[str, str]) -> None:
+    links = " · ".join(f'<a href="#{anchor}">{title}</a>' for anchor, title in sections.items())
     st.html(f'<nav class="on-this-page" aria-label="On this page"><p>{links}</p></nav>')
 
 
 # --- Numbers ------------------------------------------------------------------------------------------------
 
 
-def _headline(scores: SplitScores, answers: Sequence[Answer]) -> None:
+def _headline(scores: SplitScores, answers: Sequence[Answer], rank: str) -> None:
     layout.section(SECTIONS["numbers"], anchor="numbers")
     counted = verdict.tally(answers)
     cells = [
@@ -119,21 +127,21 @@ def _headline(scores: SplitScores, answers: Sequence[Answer]) -> None:
             "Told right",
             f"{counted.share_right:.1%}",
             _interval(counted.interval),
-            "Share of photos for which a visitor is told the true genus; one that is turned away is not told right.",
+            f"Share of photos for which a visitor is told the true {rank}; one that is turned away is not told right.",
         ),
         (
             "Most probable right",
             f"{scores.accuracy:.1%}",
             _interval(scores.accuracy_interval),
-            "Share of photos whose most probable genus is the true one, whether it is told or not: accuracy.",
+            f"Share of photos whose most probable {rank} is the true one, whether it is told or not: accuracy.",
         ),
         (
             "Macro-F1",
             f"{scores.macro_f1:.2f}",
             _interval(scores.macro_f1_interval, digits=2),
-            "F1 of each genus, averaged so that rare genera count as much as common ones.",
+            f"F1 of each {rank}, averaged so that rare {RANKS[rank]} count as much as common ones.",
         ),
-        ("Right in first two", f"{scores.top2:.1%}", "", "The true genus is one of the two most probable."),
+        ("Right in first two", f"{scores.top2:.1%}", "", f"The true {rank} is one of the two most probable."),
         (
             "Calibration error",
             f"{scores.ece_after:.3f}",
@@ -147,9 +155,9 @@ def _headline(scores: SplitScores, answers: Sequence[Answer]) -> None:
                 st.metric(label, value, help=explanation)
                 st.caption(note or " ")
     if scores.macro_f1_supported is not None:
-        supported = ", ".join(f"*{genus}*" for genus in scores.supported_genera)
+        supported = verdict.some_of(scores.supported_genera)
         st.markdown(
-            f"Over the genera with enough photos to measure ({supported}) "
+            f"Over the {RANKS[rank]} with enough photos to measure ({supported}) "
             f"the macro-F1 is **{scores.macro_f1_supported:.2f}**. {scores.count} photos in all."
         )
 
@@ -203,6 +211,7 @@ def _matrix(answers: Sequence[Answer], known: Names, split: str) -> None:
         label=f"Photos by true {known.rank} and by what is told",
         key=f"confusion:{split}",
         on_press=_remember_cell,
+        colours=colours(known.names),
     )
     st.markdown(tables.describe_confusion(confusion, known.names))
     if cell := st.session_state.pop("cell_pressed", None):
