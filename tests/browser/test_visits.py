@@ -1,4 +1,4 @@
-"""A whole visit by finger, on two phones, dark and light: nothing overflows."""
+"""Whole visits without a mouse: by finger on two phones, by keys on a desktop; dark and light, nothing overflows."""
 
 import re
 from collections.abc import Iterator
@@ -45,6 +45,11 @@ def phone(request: pytest.FixtureRequest, browser: Any) -> Iterator[Page]:
     )
 
 
+@pytest.fixture
+def desktop(browser: Any) -> Iterator[Page]:
+    yield from watched(browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="dark"))
+
+
 def fits(page: Page) -> None:
     """Nothing is wider than the screen."""
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -89,3 +94,31 @@ def test_a_visit_by_finger(phone: Page, address: str) -> None:
     expect(phone).to_have_url(re.compile(r"crop=\d+-\d+-\d+-\d+"))
     expect(phone.locator(".sure")).to_contain_text("of the whole photo it says")
     fits(phone)
+
+
+def test_a_visit_by_keys(desktop: Page, address: str) -> None:
+    desktop.goto(f"{address}/?drawing=Fly_agaric")
+    expect(desktop.locator(PICTURE)).to_be_visible()
+    chosen = desktop.locator(".strip [aria-checked=true]")
+    expect(chosen).to_have_count(1)
+    chosen.focus()
+    desktop.keyboard.press("ArrowLeft")
+    expect(desktop).to_have_url(re.compile("layer="))
+    desktop.locator(".bars button").nth(2).focus()
+    desktop.keyboard.press("Enter")
+    expect(desktop).to_have_url(re.compile("genus="))
+    tab = desktop.get_by_role("tab", name="Why not another genus?")
+    tab.focus()
+    desktop.keyboard.press("ArrowRight")
+    desktop.keyboard.press("Enter")
+    expect(desktop).to_have_url(re.compile("panel=cover"))
+    slider = desktop.get_by_role("slider", name=re.compile("Cover the hottest part"))
+    slider.press("ArrowRight")
+    expect(desktop).to_have_url(re.compile("cover=25"))
+    share = desktop.get_by_role("button", name="Share")
+    share.focus()
+    desktop.keyboard.press("Enter")
+    # The link is made when it is asked for: what was chosen under the picture is in it.
+    expect(desktop.get_by_text(re.compile("panel=cover.*cover=25|cover=25.*panel=cover"))).to_be_visible()
+    desktop.keyboard.press("Escape")
+    expect(desktop.get_by_text("This link shows what you see")).to_have_count(0)
