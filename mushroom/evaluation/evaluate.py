@@ -184,7 +184,7 @@ def measure_latency(classifier: Classifier) -> Latency:
 def measure_faithfulness(classifier: Classifier, prepared: Prepared, photo_count: int) -> FaithfulnessTable:
     """The method x layer table over a seeded sample of the test split, for the genus the network predicts.
 
-    Methods that would take too long are left out, and named.
+    Methods that make no sense in this network are left out; those that would take too long, too, and are named.
     """
     test = prepared.manifest[prepared.manifest.split == "test"]
     sample = test.sample(min(photo_count, len(test)), random_state=FAITHFULNESS_SEED).sort_values("photo")
@@ -192,8 +192,8 @@ def measure_faithfulness(classifier: Classifier, prepared: Prepared, photo_count
     layers = classifier.choose_layers("stages")
     stages: Any = getattr(classifier.model.backbone, "feature_info", ())
     passes = sum(stage["num_chs"] for stage in stages)
-    slow = [key for key, method in METHODS.items() if method.needs == "masked scores" and passes > MASKED_PASSES]
-    methods = [method for method in METHODS if method not in slow]
+    slow = [key for key in classifier.methods if METHODS[key].needs == "masked scores" and passes > MASKED_PASSES]
+    methods = [key for key in classifier.methods if key not in slow]
     images = classifier.to_images(photos).to(classifier.device)
     targets = torch.tensor([classifier.class_index(answer.genus) for answer in classifier.predict(photos)])
     table = faithfulness_table(classifier.model, images, layers, targets, methods, FAITHFULNESS_SEED)

@@ -17,9 +17,11 @@ from pathlib import Path
 import numpy as np
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(REPOSITORY / "tests" / "support"))
+sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests" / "support")]
 
 from painted import PAINTED, paint_photos  # noqa: E402
+
+from mushroom.checkpoint import DEFAULT_MODEL  # noqa: E402
 
 SAME = 1e-6
 EXPLAINED = 10
@@ -66,7 +68,7 @@ def answers(tree: Path, model: str, files: list[str], out: Path) -> dict[str, np
     return dict(np.load(out))
 
 
-def main(commit: str, count: str = "100", model: str = "efficientnetv2_b0_averaged") -> int:
+def main(commit: str, count: str = "100", model: str = DEFAULT_MODEL) -> int:
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)
         archive = subprocess.run(["git", "archive", commit], cwd=REPOSITORY, check=True, capture_output=True).stdout

@@ -12,7 +12,7 @@ from mushroom.checkpoint import AGREEMENT_FILE, save_checkpoint
 from mushroom.dataset import Prepared
 from mushroom.errors import CheckpointError, DatasetError
 from mushroom.evaluation.agreement import agreement_again, measure_agreement, read_agreement, write_agreement
-from mushroom.evaluation.evaluate import LATENCY_REPEATS, evaluate, with_latency
+from mushroom.evaluation.evaluate import LATENCY_REPEATS, evaluate, with_faithfulness, with_latency
 from mushroom.evaluation.report import read_report
 from mushroom.genera import GENERA
 from mushroom.model import ModelConfig, build_model
@@ -118,3 +118,17 @@ def test_photos_of_genera_that_the_checkpoint_does_not_answer_are_refused(prepar
     save_checkpoint(tmp_path, build_model(config), config)
     with pytest.raises(CheckpointError, match="does not answer: Boletus"):
         evaluate(tmp_path, prepared)
+
+
+def test_a_transformers_heatmaps_are_measured_by_the_methods_that_make_sense_in_it(
+    prepared: Prepared, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    config = replace(CONFIG, backbone="test_vit")
+    save_checkpoint(tmp_path / "vit", build_model(config), config)
+    report = with_faithfulness(tmp_path / "vit", evaluate(tmp_path / "vit", prepared), prepared, 1)
+    assert report.faithfulness is not None
+    measured = {row.method for row in report.faithfulness.rows}
+    assert "gradcam" in measured
+    assert "gradcam++" not in measured
+    assert read_report(tmp_path / "vit") == report
