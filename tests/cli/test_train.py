@@ -136,7 +136,7 @@ def test_a_photo_that_is_gone_since_is_named_in_one_sentence(
     [
         (["--out", "{file}", *SMALL], "is a file"),
         (["--out", "{out}", *SMALL, "--set", "banana=1"], "--set takes name=number"),
-        (["--out", "{out}", "--backbone", "mixer_s32_224", "--random-backbone", "--input-px", "224"], "train_px=224"),
+        (["--out", "{out}", *SMALL, "--backbone", "mixer_s32_224", "--input-px", "224"], "train_px=224"),
         (["--out", "{out}", "--start", "nowhere"], "no weights file"),
     ],
 )
