@@ -6,6 +6,7 @@
 import atexit
 import gc
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ def main() -> None:
     """Run the app until it is stopped."""
     report = Path(sys.argv[1])
     sys.path.insert(0, str(REPOSITORY))
+    # The server raises the signal that stopped it once more: without a handler that ends the process at once.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     atexit.register(lambda: report.write_text(json.dumps(networks())))
     cli.main(["run", str(REPOSITORY / "app.py"), *sys.argv[2:]])
 
