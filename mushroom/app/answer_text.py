@@ -62,7 +62,9 @@ def track_record_html(subject: Subject, prediction: "Prediction", classifier: "C
         f"Of {found.count} test photos that it named when {found.lower:.0%} to {found.upper:.0%} sure, it named "
         f"<b>{found.right}</b> right."
     )
-    if subject.origin == "upload":
+    measured = records.report(classifier.folder)
+    strangers = measured is not None and measured.test is not None and measured.test.unseen_sources
+    if subject.origin == "upload" and not strangers:
         sentence += (
             " Those photos come from the same collections as the ones it learned from. Yours does not, and it is "
             "wrong more often about photos like yours."

@@ -6,6 +6,7 @@ import json
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -37,6 +38,11 @@ def test_the_track_record_says_whose_photos_and_is_not_told_of_drawings(
     assert "collections" not in answer_text.track_record_html(replace(upload, origin="test"), prediction(), classifier)
     assert answer_text.track_record_html(replace(upload, origin="drawing"), prediction(), classifier) == ""
     assert answer_text.track_record_html(upload, prediction(unknown=True), classifier) == ""
+    strangers = SimpleNamespace(test=SimpleNamespace(unseen_sources=True))
+    monkeypatch.setattr(answer_text.records, "report", lambda _: strangers)
+    output = answer_text.track_record_html(upload, prediction(), classifier)
+    assert "<b>90</b> right" in output
+    assert "collections" not in output
 
 
 def test_a_known_photo_that_is_turned_away_is_wrong(classifier: Classifier) -> None:
