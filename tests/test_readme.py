@@ -1,8 +1,9 @@
 """What the README and the app say of the weights that ship is what their reports say."""
 
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,13 +64,24 @@ def test_pages_count_as_right_what_the_report_counts_as_told_right(folder: Path)
     assert verdict.confusion(answers, records.names(folder).names) == [list(row) for row in test.confusion]
 
 
+def rounded(value: Any) -> Any:
+    """The same with every float inside to nine digits."""
+    if isinstance(value, dict):
+        return {name: rounded(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(inner) for inner in value]
+    return round(value, 9) if isinstance(value, float) else value
+
+
 @pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)
 def test_a_report_is_computed_from_the_predictions_beside_it(folder: Path) -> None:
     report = report_of(folder)
     calibration = Calibration(report.temperature, report.unknown.threshold)
     again = build_report(read_predictions(folder / "predictions.csv"), calibration)
     measured = {"faithfulness", "latency", "data_fingerprint", "weights_sha256", "rank"}
-    assert replace(again, **{name: getattr(report, name) for name in measured}) == report
+    again = replace(again, **{name: getattr(report, name) for name in measured})
+    # Processors add up sums in other orders: their last digits differ.
+    assert rounded(asdict(again)) == rounded(asdict(report))
     assert report.faithfulness is not None
     config = read_config(folder)
     assert (config.temperature, config.unknown_threshold) == (report.temperature, report.unknown.threshold)
