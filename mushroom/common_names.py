@@ -1,8 +1,10 @@
 """What people call the nine genera in twelve languages, and where each language's names were read.
 
-Every name below was seen beside its Latin one, or in the names of that genus' species, in the sources of its language.
-They were looked at in stored copies on 26 November 2026. Where no source gave the genus a name of its own, the Latin
-name stands alone, and ``UNNAMED`` says why.
+They were read on 26 November 2026 in stored copies of the sources of their language: most beside the genus' Latin name,
+or in the names of its species. Some are said of more or of less than the genus. "Boletes", "bolets", "boletos",
+"boleten" and "rørhat" are what a language calls every mushroom with tubes under its cap, of which Boletus is one genus;
+"field mushrooms" and "stensoppar" are first of all the best-known species, Agaricus campestris and Boletus edulis.
+Where no source gave the genus a name of its own, the Latin name stands alone, and ``UNNAMED`` says why.
 """
 
 from mushroom.genera import GENERA
