@@ -42,12 +42,9 @@ class Tally:
     @property
     def interval(self) -> tuple[float, float]:
         """95 % interval of the share told right (Wilson 1927)."""
-        from scipy.stats import binomtest
+        from mushroom.evaluation.metrics import share_interval
 
-        if not self.count:
-            return 0.0, 1.0
-        bounds = binomtest(self.right, self.count).proportion_ci(method="wilson")
-        return float(bounds.low), float(bounds.high)
+        return share_interval(self.right, self.count)
 
 
 def tally(answers: Sequence[Answer]) -> Tally:

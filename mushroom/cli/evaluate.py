@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 
 from mushroom.checkpoint import find_checkpoint
-from mushroom.classifier import BATCH, DEVICES
+from mushroom.classifier import BATCH
+from mushroom.cli.predict import add_device_arguments
 from mushroom.dataset import Prepared, load_prepared
 from mushroom.errors import DatasetError
 from mushroom.evaluation.evaluate import (
@@ -37,8 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also measure heatmaps, every method and stage, over so many test photos",
     )
     parser.add_argument("--latency", action="store_true", help="also measure the time a photo takes")
-    parser.add_argument("--device", choices=DEVICES, default="auto", help="where the network runs")
-    parser.add_argument("--batch", type=int, default=BATCH, help="photos that are answered at a time")
+    add_device_arguments(parser, BATCH)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from mushroom.classifier import BATCH, DEVICES, Classifier
+from mushroom.classifier import BATCH, Classifier
+from mushroom.cli.predict import add_device_arguments
 from mushroom.dataset import load_prepared
 from mushroom.evaluation.neighbours import build_index, keep_index
 
@@ -14,8 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what ``run`` takes."""
     parser.add_argument("checkpoint", help="checkpoint folder, or the name of one at hand")
     parser.add_argument("prepared", type=Path, help="folder that prepare wrote; the features are kept in it")
-    parser.add_argument("--device", choices=DEVICES, default="auto", help="where the network runs")
-    parser.add_argument("--batch", type=int, default=BATCH, help="photos that are looked at at a time")
+    add_device_arguments(parser, BATCH)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -3,7 +3,6 @@
 import platform
 import statistics
 import time
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -137,8 +136,8 @@ def predict_prepared(classifier: Classifier, prepared: Prepared) -> Predictions:
     logits = np.full((len(rows), classifier.config.logit_count), np.nan, np.float32)
     logits[asked] = [
         answer
-        for chunk in _chunks(tqdm(paths, desc="predicting", unit="photo"), classifier.batch)
-        for answer in classifier.logits([read_prepared_photo(path) for path in chunk])
+        for start in tqdm(range(0, len(paths), classifier.batch), desc="predicting", unit="batch")
+        for answer in classifier.logits([read_prepared_photo(path) for path in paths[start : start + classifier.batch]])
     ]
     answers = iter(classifier.read_logits(logits[asked]))
     read = [next(answers) if wanted else None for wanted in asked]
@@ -206,14 +205,3 @@ def _last_report(checkpoint: Path) -> Report | None:
         return read_report(checkpoint)
     except CheckpointError:
         return None
-
-
-def _chunks(paths: Sequence[Path], size: int) -> Iterator[list[Path]]:
-    chunk: list[Path] = []
-    for path in paths:
-        chunk.append(path)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk

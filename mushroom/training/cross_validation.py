@@ -5,7 +5,6 @@ about a stranger's phone. Each fold trains without some sources and is measured 
 splits are seen: what is chosen so has not seen the test split.
 """
 
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -14,14 +13,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
 
 from mushroom.calibration import probabilities, unknown_score
-from mushroom.checkpoint import write_text
+from mushroom.checkpoint import write_json
 from mushroom.dataset import Prepared
 from mushroom.errors import DatasetError
-from mushroom.evaluation.metrics import bootstrap_interval
+from mushroom.evaluation.metrics import auroc, bootstrap_interval
 
 SOURCE_PHOTOS = 100
 """A source with fewer photos of the genera is left out together with all others like it."""
@@ -144,7 +142,6 @@ def score(folds: Sequence[Fold], answers: Sequence[FoldAnswers], genera: Sequenc
     recall = {genus: float(right[labels == i].mean()) for i, genus in enumerate(genera) if (labels == i).any()}
     low, high = bootstrap_interval(np.mean, right)
     threshold = np.quantile(unknown, 1 - TURNED_AWAY)
-    truth = np.r_[np.zeros(len(unknown)), np.ones(len(others))]
     return Score(
         photos=len(labels),
         accuracy=float(right.mean()),
@@ -155,7 +152,7 @@ def score(folds: Sequence[Fold], answers: Sequence[FoldAnswers], genera: Sequenc
             fold.name: (float(each.right.mean()), len(each.right)) for fold, each in zip(folds, answers, strict=True)
         },
         others=len(others),
-        others_auroc=float(roc_auc_score(truth, np.r_[unknown, others])) if len(others) else None,
+        others_auroc=auroc(unknown, others) if len(others) else None,
         others_caught=float((others > threshold).mean()) if len(others) else None,
         seconds=seconds,
     )
@@ -192,7 +189,7 @@ def cross_validate(
 
 def write_result(folder: Path, result: Score, what: dict[str, Any]) -> None:
     """``cross_validation.json``: the score, and ``what`` was tried."""
-    write_text(folder / RESULT_FILE, json.dumps(what | asdict(result), indent=1, allow_nan=False) + "\n")
+    write_json(folder / RESULT_FILE, what | asdict(result))
 
 
 def score_lines(result: Score) -> Iterator[str]:
