@@ -12,11 +12,7 @@ import pandas as pd
 from mushroom.dataset import DATASET_FILE, MANIFEST_FILE, SPLITS, TABLE_ENCODING
 from mushroom.errors import DatasetError
 from mushroom.genera import GENERA
-from mushroom.photos import PHOTO_SUFFIXES
-
-SYSTEM_FOLDERS = frozenset({"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information"})
-SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini", MANIFEST_FILE})
-"""What systems leave behind; so are names that start with a dot, ``._photo.jpg`` of macOS among them."""
+from mushroom.photos import is_photo_name, is_system_name
 
 SPLIT_FOLDERS = frozenset({*SPLITS, "training", "val", "valid", "testing", "eval"})
 
@@ -53,7 +49,11 @@ def genus_root(folder: Path, corrections: Mapping[str, str] | None = None) -> Pa
             f"{folder} holds no genus folders but {above}: give one of these, or put all photos of a genus into one "
             f"folder and say in a {MANIFEST_FILE} with the columns photo and split which photo tests."
         )
-    if len(inside) == 1 and not any(_is_photo(path.name) for path in inside[0].iterdir()) and _subfolders(inside[0]):
+    if (
+        len(inside) == 1
+        and not any(is_photo_name(path.name) for path in inside[0].iterdir())
+        and _subfolders(inside[0])
+    ):
         return genus_root(inside[0])
     if not any(True for child in inside for _ in walk_files(child)):
         raise DatasetError(f"{folder} holds no genus folders: put the photos of each genus into a folder of its name.")
@@ -136,29 +136,27 @@ def walk_files(folder: Path) -> Iterator[Path]:
         entered.add(real)
         folders[:] = sorted(name for name in folders if _is_ours(Path(place, name)))
         for name in sorted(files):
-            if not name.startswith(".") and name.lower() not in SYSTEM_FILES:
+            if not _is_hidden(name) and name != MANIFEST_FILE:
                 yield Path(place, name)
 
 
 def _is_ours(folder: Path) -> bool:
-    return (
-        not folder.name.startswith(".") and folder.name not in SYSTEM_FOLDERS and not (folder / DATASET_FILE).exists()
-    )
+    return not _is_hidden(folder.name) and not (folder / DATASET_FILE).exists()
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or is_system_name(name)
 
 
 def _subfolders(folder: Path) -> list[Path]:
     return sorted(child for child in folder.iterdir() if child.is_dir() and _is_ours(child))
 
 
-def _is_photo(name: str) -> bool:
-    return Path(name).suffix.lower() in PHOTO_SUFFIXES and not name.startswith(".")
-
-
 def _photo_files(folder: Path, passed_over: Counter[str]) -> list[Path]:
     """Photo files in order; the others are counted by their endings, or as names that are no text."""
     files = [path for path in walk_files(folder) if path.is_file()]
-    passed_over.update(path.suffix.lower() or "none" for path in files if not _is_photo(path.name))
-    photos = [path for path in files if _is_photo(path.name)]
+    passed_over.update(path.suffix.lower() or "none" for path in files if not is_photo_name(path.name))
+    photos = [path for path in files if is_photo_name(path.name)]
     # A table holds text; a name with a line break, or in another encoding as old archives unpack, is none.
     readable = [path for path in photos if not {"Cc", "Cs"} & set(map(unicodedata.category, str(path)))]
     passed_over.update({NAMES_IN_BYTES: len(photos) - len(readable)} if len(readable) < len(photos) else {})
@@ -190,7 +188,7 @@ def _corrected(
     notes = []
     for written, genus in corrections.items():
         found = [written] if written in rows else by_name.get(written, [])
-        if not found and "/" not in written and (root / written).is_file() and _is_photo(written):
+        if not found and "/" not in written and (root / written).is_file() and is_photo_name(written):
             found = [written]
         if not found:
             notes.append(f"note: the corrections name {written}, which is not here")
