@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from mushroom import assets
 from mushroom.errors import CheckpointError
+from mushroom.texts import RANKS
 
 if TYPE_CHECKING:
     import torch
@@ -59,9 +60,6 @@ MAX_WEIGHTS_BYTES = 2 * 1024**3
 MAX_CONFIG_BYTES = 1024**2
 MAX_GENERA = 2000
 MAX_NAME_CHARACTERS = 100
-
-RANKS = ("genus", "species")
-"""What the names that a network answers with are."""
 
 GENERA_METADATA = "genera"
 """The weights file's own record of the names, in the order they were learned: compared with the config's on load."""
@@ -244,7 +242,7 @@ def _config_values(folder: Path) -> dict[str, Any]:
             "head_dropouts": tuple(_number(rate, 0, 1, float) for rate in values["head_dropouts"]),
             "genera": _names(values["genera"]),
             "other_genera": _names(values.get("other_genera", ())),
-            "rank": _one_of(values.get("rank", RANKS[0]), RANKS),
+            "rank": _one_of(values.get("rank", "genus"), tuple(RANKS)),
             "temperature": _number(values["temperature"], 1e-3, 1e3, float),
             "unknown_threshold": (
                 None if values["unknown_threshold"] is None else _number(values["unknown_threshold"], -1e6, 1e6, float)

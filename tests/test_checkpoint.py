@@ -162,11 +162,18 @@ def test_a_checkpoint_has_another_identity_when_its_config_or_its_weights_change
 
 
 @pytest.mark.parametrize(
-    "genera", [("Ja", "Nein"), ("Зонтик пёстрый", "松茸", "Champiñón"), tuple(map(str, range(300)))]
+    ("genera", "rank"),
+    [
+        (("Ja", "Nein"), "species"),
+        (("Зонтик пёстрый", "松茸", "Champiñón"), "genus"),
+        (tuple(map(str, range(300))), "family"),
+    ],
 )
-def test_any_names_of_any_number_and_script_come_back_in_order(tmp_path: Path, genera: tuple[str, ...]) -> None:
+def test_any_names_of_any_number_and_script_come_back_in_order(
+    tmp_path: Path, genera: tuple[str, ...], rank: str
+) -> None:
     provenance = Provenance("python train.py", "random", (Ancestor("mean", "a", "1f"),), ("me",), ("A sentence.",))
-    config = replace(SMALL, genera=genera, other_genera=("Tricholoma", "none known"), rank="species")
+    config = replace(SMALL, genera=genera, other_genera=("Tricholoma", "none known"), rank=rank)
     config = replace(config, provenance=provenance)
     save_checkpoint(tmp_path, build_model(config), config)
     model, loaded = load_checkpoint(tmp_path)
