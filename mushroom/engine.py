@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from mushroom.checkpoint import write_bytes
 from mushroom.classifier import Classifier
 from mushroom.errors import ExportError
 from mushroom.onnx_file import network_bytes
@@ -77,9 +78,7 @@ def _network_file(classifier: Classifier) -> Path:
     if not file.is_file():
         data = network_bytes(classifier)
         file.parent.mkdir(parents=True, exist_ok=True)
-        aside = file.with_suffix(f".{os.getpid()}.aside")
-        aside.write_bytes(data)
-        aside.replace(file)
+        write_bytes(file, data)
     return file
 
 

@@ -47,7 +47,7 @@ NOTEBOOK_HEAD_DROPOUTS = (0.3, 0.2)
 
 @dataclass(frozen=True)
 class Ancestor:
-    """A checkpoint that this one learned from, and ``how``: ``start``, ``mean`` or ``teacher``."""
+    """A checkpoint that this one learned from, and ``how``: ``start`` or ``mean``."""
 
     how: str
     name: str

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from mushroom.checkpoint import write_bytes
 from mushroom.classifier import Classifier
 from mushroom.errors import ExportError
 from mushroom.texts import SAFETY, third_answer
@@ -100,9 +101,7 @@ def write_onnx(path: Path, classifier: Classifier, photos: Sequence[Image.Image]
             "--precision."
         )
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.aside")
-    aside.write_bytes(file)
-    aside.replace(path)
+    write_bytes(path, file)
     return found
 
 

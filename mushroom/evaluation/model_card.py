@@ -23,7 +23,6 @@ STARTS = {
 HOW = {
     "start": "Training started from {names}.",
     "mean": "It is the mean of networks that were fine-tuned on these photos: {names} (Wortsman et al. 2022).",
-    "teacher": "It learned from the answers of {names} beside the labels (Hinton et al. 2015).",
 }
 
 

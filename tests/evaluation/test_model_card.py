@@ -57,9 +57,7 @@ def test_the_card_says_what_the_provenance_says_and_no_more() -> None:
     assert "mean of networks that were fine-tuned on these photos: one (weights `abababababab`), two" in card
     assert "- A note." in card
     assert ModelCard(card).data.base_model is None
-    bare = model_card(CONFIG, report("a"), 1)
-    assert "Wortsman" not in bare
-    assert "Hinton" not in bare
+    assert "Wortsman" not in model_card(CONFIG, report("a"), 1)
 
 
 def test_other_genera_that_are_known_by_name_are_counted_on_the_card() -> None:
