@@ -20,6 +20,7 @@ from mushroom.classifier import Classifier, Prediction
 from mushroom.errors import PhotoError
 from mushroom.photos import MAX_BYTES, is_photo_name, is_system_name, read_photo, read_photo_file, to_tensor
 
+File = TypeVar("File")
 Read = TypeVar("Read")
 
 READERS = os.cpu_count() or 1
@@ -144,10 +145,15 @@ def _file_system(address: str) -> tuple[Any, str]:
     return fs.FileSystem.from_uri(f"{scheme}://{quote(rest, safe='/@:?=&')}")
 
 
-def read_ahead(files: Iterable[str], read: Callable[[str], Read], ahead: int) -> Iterator[tuple[str, Read]]:
-    """Each file in order with what ``read`` makes of it; threads read so many files ahead of whoever takes them."""
-    with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as readers:
-        waiting: deque[tuple[str, Future[Read]]] = deque()
+def read_ahead(
+    files: Iterable[File], read: Callable[[File], Read], ahead: int, threads: int = READERS
+) -> Iterator[tuple[File, Read]]:
+    """Each file, or what stands for it, in order with what ``read`` makes of it.
+
+    Threads read so many files ahead of whoever takes them.
+    """
+    with ThreadPoolExecutor(threads, thread_name_prefix="reader") as readers:
+        waiting: deque[tuple[File, Future[Read]]] = deque()
         try:
             for file in files:
                 waiting.append((file, readers.submit(read, file)))

@@ -5,10 +5,9 @@ none of the genera and has no name among the others is labelled ANY_OTHER.
 """
 
 import hashlib
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -18,6 +17,7 @@ import torch
 
 from mushroom.dataset import Prepared, read_prepared_photo
 from mushroom.photos import Preprocessing, to_tensor
+from mushroom.streaming import BATCHES_AHEAD, read_ahead
 from mushroom.training.augmentation import AUGMENTATIONS, resized
 from mushroom.training.recipes import Recipe
 
@@ -35,8 +35,6 @@ OTHER = "other"
 
 KEPT_BYTES = 1536 * 1024**2
 """Decoded photos that are kept in memory during training, together."""
-
-BATCHES_AHEAD = 3
 
 
 @dataclass(frozen=True)
@@ -219,21 +217,7 @@ def batches_ahead(
 
     Threads read ahead of whoever takes the batches: decoding and OpenCV hold no lock that the network needs.
     """
-    parts = [list(indices[start : start + batch]) for start in range(0, len(indices), batch)]
-    with ThreadPoolExecutor(max(1, workers)) as pool:
-        waiting: deque = deque()
-        try:
-            for part in parts:
-                waiting.append((part, [pool.submit(read, int(index)) for index in part]))
-                if len(waiting) > BATCHES_AHEAD:
-                    yield _stacked(*waiting.popleft())
-            while waiting:
-                yield _stacked(*waiting.popleft())
-        finally:
-            for _, futures in waiting:
-                for future in futures:
-                    future.cancel()
-
-
-def _stacked(part: list[int], futures: Sequence[Future]) -> tuple[torch.Tensor, torch.Tensor]:
-    return torch.stack([future.result() for future in futures]), torch.tensor(part)
+    read_photos = read_ahead(indices, read, BATCHES_AHEAD * batch, max(1, workers))
+    while part := list(islice(read_photos, batch)):
+        numbers, images = zip(*part, strict=True)
+        yield torch.stack(images), torch.tensor(numbers)
