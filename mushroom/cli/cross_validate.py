@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from mushroom.checkpoint import load_checkpoint
 from mushroom.cli.train import add_training_arguments, recipe_of, train_network
 from mushroom.dataset import Prepared, load_prepared
-from mushroom.training.cross_validation import Fold, cross_validate, list_folds, score_lines, write_result
+from mushroom.training.cross_validation import Fold, Logits, cross_validate, list_folds, score_lines, write_result
 from mushroom.training.data import TrainingPhotos, other_genera, training_photos
 from mushroom.training.features import answers
 from mushroom.training.probe import fit_head
@@ -19,9 +19,6 @@ from mushroom.training.provenance import command_line, git_commit
 from mushroom.training.recipes import Recipe
 from mushroom.training.start import backbone_of, check_sizes, new_config, new_network
 from mushroom.training.state import STATE_FILE, STATE_FOLDER, claim_folder
-
-Logits = tuple[np.ndarray, np.ndarray]
-"""Of a fold's measured photos (n, logits) and of its others (m, logits)."""
 
 Answer = Callable[[Fold, Path], Logits]
 

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
-from mushroom.calibration import probabilities, unknown_score
+from mushroom.calibration import unknown_score
 from mushroom.checkpoint import write_json
 from mushroom.dataset import Prepared
 from mushroom.errors import DatasetError
@@ -46,19 +46,8 @@ class Fold:
     others: pd.DataFrame | None = None
 
 
-@dataclass(frozen=True)
-class FoldAnswers:
-    """What the network of a fold answered.
-
-    For its known photos: genus index (n,), right or not (n,), confidence (n,), unknown score (n,); for the others
-    their unknown score (m,).
-    """
-
-    labels: np.ndarray
-    right: np.ndarray
-    confidence: np.ndarray
-    unknown: np.ndarray
-    unknown_others: np.ndarray
+Logits = tuple[np.ndarray, np.ndarray]
+"""Of a fold's measured photos (n, logits) and of its others (m, logits)."""
 
 
 @dataclass(frozen=True)
@@ -120,37 +109,25 @@ def _fold(name: str, manifest: pd.DataFrame, background: pd.DataFrame | None, ch
     return Fold(name, train, validation, measured, learned, background[theirs])
 
 
-def fold_answers(fold: Fold, genera: Sequence[str], known: np.ndarray, others: np.ndarray) -> FoldAnswers:
-    """What logits (n, logits) of a fold's measured photos and (m, logits) of its others say."""
-    labels = np.array([genera.index(genus) for genus in fold.measured.genus])
-    known_probabilities = probabilities(known[:, : len(genera)], 1.0)
-    return FoldAnswers(
-        labels,
-        known_probabilities.argmax(1) == labels,
-        known_probabilities.max(1),
-        unknown_score(known, len(genera)),
-        unknown_score(others, len(genera)) if len(others) else np.zeros(0),
+def score(folds: Sequence[Fold], answers: Sequence[Logits], genera: Sequence[str], seconds: float) -> Score:
+    """Scores over the photos of all folds together. How many logits there are may differ from fold to fold."""
+    labels = [np.array([genera.index(genus) for genus in fold.measured.genus]) for fold in folds]
+    rights = [known[:, : len(genera)].argmax(1) == own for (known, _), own in zip(answers, labels, strict=True)]
+    unknown, others = (
+        np.concatenate([unknown_score(logits, len(genera)) for logits in part]) for part in zip(*answers, strict=True)
     )
-
-
-def score(folds: Sequence[Fold], answers: Sequence[FoldAnswers], genera: Sequence[str], seconds: float) -> Score:
-    """Scores over the photos of all folds together."""
-    labels, right, unknown, others = (
-        np.concatenate([getattr(each, name) for each in answers])
-        for name in ("labels", "right", "unknown", "unknown_others")
-    )
-    recall = {genus: float(right[labels == i].mean()) for i, genus in enumerate(genera) if (labels == i).any()}
+    sources = {fold.name: (float(own.mean()), len(own)) for fold, own in zip(folds, rights, strict=True)}
+    right, label = np.concatenate(rights), np.concatenate(labels)
+    recall = {genus: float(right[label == i].mean()) for i, genus in enumerate(genera) if (label == i).any()}
     low, high = bootstrap_interval(np.mean, right)
     threshold = np.quantile(unknown, 1 - TURNED_AWAY)
     return Score(
-        photos=len(labels),
+        photos=len(right),
         accuracy=float(right.mean()),
         accuracy_interval=(low, high),
         mean_recall=float(np.mean(list(recall.values()))),
         recall=recall,
-        sources={
-            fold.name: (float(each.right.mean()), len(each.right)) for fold, each in zip(folds, answers, strict=True)
-        },
+        sources=sources,
         others=len(others),
         others_auroc=auroc(unknown, others) if len(others) else None,
         others_caught=float((others > threshold).mean()) if len(others) else None,
@@ -162,7 +139,7 @@ def cross_validate(
     folds: Sequence[Fold],
     genera: Sequence[str],
     work: Path,
-    answer: Callable[[Fold, Path], tuple[np.ndarray, np.ndarray]],
+    answer: Callable[[Fold, Path], Logits],
 ) -> Score:
     """The score of what ``answer`` gives for each fold: logits of its measured photos and of its others.
 
@@ -182,7 +159,7 @@ def cross_validate(
                 np.savez(file, known=known, others=others, seconds=time.perf_counter() - began)
             partial.replace(path)
         with np.load(path) as saved:
-            found.append(fold_answers(fold, genera, saved["known"], saved["others"]))
+            found.append((saved["known"], saved["others"]))
             seconds += float(saved["seconds"])
     return score(folds, found, genera, seconds)
 
