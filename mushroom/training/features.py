@@ -4,6 +4,7 @@ import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -99,33 +100,15 @@ def cached_features(
     backbone.eval()
     found = []
     for number in range(view_count):
+        read = partial(views.view, round_number=-1 - number)
+        to_images = partial(normalised, config=config)
         title = f"features {number + 1}/{view_count}"
-        found.append(view_answers(accelerator, backbone, views, -1 - number, config, title, workers))
+        found.append(passed(accelerator, backbone, read, len(views.photos), title, workers, to_images))
     features = Features(found, answers(accelerator, backbone, validation, config, workers))
     if accelerator.is_main_process:
         tensors = {f"view-{number}": values for number, values in enumerate(features.views)}
         write_safetensors(path, tensors | {"validation": features.validation})
     return features
-
-
-def view_answers(
-    accelerator: Accelerator,
-    network: nn.Module,
-    views: AugmentedViews,
-    round_number: int,
-    config: ModelConfig,
-    title: str,
-    workers: int,
-) -> torch.Tensor:
-    """What ``network`` answers, float32 (n, ...), to one view of each photo."""
-
-    def read(index: int) -> torch.Tensor:
-        return views.view(index, round_number)
-
-    def to_images(given: torch.Tensor) -> torch.Tensor:
-        return normalised(given, config)
-
-    return passed(accelerator, network, read, len(views.photos), title, workers, to_images)
 
 
 def _features_key(backbone: nn.Module, views: AugmentedViews, validation: TrainingPhotos, view_count: int) -> str:
