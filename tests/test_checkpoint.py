@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from networks import SMALL, small_model, untrained_checkpoint
 from safetensors.torch import load_file, save_file
 
 from mushroom.checkpoint import (
@@ -26,22 +27,17 @@ from mushroom.checkpoint import (
 )
 from mushroom.errors import CheckpointError
 from mushroom.genera import GENERA
-from mushroom.model import Ancestor, ModelConfig, Provenance, build_model
-
-SMALL = ModelConfig(name="small", backbone="mobilenetv3_small_050", input_px=64, genera=GENERA, head_dropouts=(0.3,))
+from mushroom.model import Ancestor, Provenance, build_model
 
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
-    torch.manual_seed(0)
-    save_checkpoint(tmp_path / "small", build_model(SMALL), SMALL)
-    return tmp_path / "small"
+    return untrained_checkpoint(tmp_path / "small")
 
 
 @pytest.mark.parametrize("half", [False, True])
 def test_a_checkpoint_answers_after_loading_as_before_saving(tmp_path: Path, half: bool) -> None:
-    torch.manual_seed(0)
-    model = build_model(SMALL).eval()
+    model = small_model().eval()
     save_checkpoint(tmp_path, model, replace(SMALL, temperature=1.5, unknown_threshold=-2.0), half=half)
     loaded, config = load_checkpoint(tmp_path)
     images = torch.randn(2, 3, 64, 64)

@@ -6,29 +6,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from networks import SMALL, small_model
 from PIL import Image
 from scipy.special import log_softmax, softmax
 
 from mushroom.checkpoint import CHECKPOINTS_VARIABLE, load_checkpoint, save_checkpoint, write_config
 from mushroom.classifier import Classifier, choose_device
 from mushroom.errors import CheckpointError, ExplanationError, PredictError
-from mushroom.model import ModelConfig, build_model
+from mushroom.model import ModelConfig
 
 NAMES = ("Зонтик", "Fly agaric", "松茸")
-CONFIG = ModelConfig(
-    name="small",
-    backbone="mobilenetv3_small_050",
-    input_px=64,
-    genera=NAMES,
-    other_genera=("Tricholoma", "Leccinum"),
-    temperature=2.0,
-    unknown_threshold=0.0,
-)
+CONFIG = replace(SMALL, genera=NAMES, other_genera=("Tricholoma", "Leccinum"), temperature=2.0, unknown_threshold=0.0)
 
 
 def saved(folder: Path, config: ModelConfig) -> Classifier:
-    torch.manual_seed(0)
-    model = build_model(config)
+    model = small_model(config)
     # Far enough apart that photos get different answers.
     torch.nn.init.normal_(model.head[-1].weight, std=0.5)
     save_checkpoint(folder, model, config)

@@ -12,17 +12,16 @@ import pytest
 import torch
 from huggingface_hub import constants
 from local_hub import REPO, TOKEN, Hub, serve
+from networks import untrained_checkpoint
 from painted import PAINTED, paint_photos
 
 import train
-from mushroom.checkpoint import CONFIG_FILE, HISTORY_FILE, REPORT_FILE, WEIGHTS_FILE, list_checkpoints, save_checkpoint
+from mushroom.checkpoint import CONFIG_FILE, HISTORY_FILE, REPORT_FILE, WEIGHTS_FILE, list_checkpoints
 from mushroom.classifier import Classifier
 from mushroom.dataset import DATASET_FILE, load_prepared
 from mushroom.errors import CheckpointError, HubError
 from mushroom.evaluation.publish import publish, size_text
-from mushroom.genera import GENERA
 from mushroom.hub import HubAddress, fetch, fetch_test_photos, parse_address
-from mushroom.model import ModelConfig, build_model
 from mushroom.training.prepare import prepare
 
 
@@ -46,10 +45,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
     """A small checkpoint folder with the report of the one that ships."""
-    torch.manual_seed(0)
-    config = ModelConfig(name="small", backbone="mobilenetv3_small_050", input_px=64, genera=GENERA)
-    folder = tmp_path / "small"
-    save_checkpoint(folder, build_model(config), config)
+    folder = untrained_checkpoint(tmp_path / "small")
     (folder / REPORT_FILE).write_bytes((list_checkpoints()[0] / REPORT_FILE).read_bytes())
     (folder / HISTORY_FILE).write_text("epoch\n")
     (folder / "secret.txt").write_text("not for the Hub")

@@ -27,15 +27,6 @@ from mushroom.model import (
     registry_state,
 )
 
-SMALL = ModelConfig(name="small", backbone="mobilenetv3_small_050", input_px=64, genera=GENERA, head_dropouts=(0.3,))
-
-
-@pytest.fixture
-def checkpoint(tmp_path: Path) -> Path:
-    torch.manual_seed(0)
-    save_checkpoint(tmp_path / "small", build_model(SMALL), SMALL)
-    return tmp_path / "small"
-
 
 @pytest.mark.parametrize(
     ("shortcut", "features", "input_px"),

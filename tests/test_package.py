@@ -12,15 +12,14 @@ from pathlib import Path
 import pytest
 import torch
 from app_server import REPOSITORY
+from networks import untrained_checkpoint
 
 import mushroom
 import train
 from mushroom import errors
 from mushroom.__main__ import main as mushroom_command
-from mushroom.checkpoint import list_checkpoints, save_checkpoint
+from mushroom.checkpoint import list_checkpoints
 from mushroom.cli import app
-from mushroom.genera import GENERA
-from mushroom.model import ModelConfig, build_model
 
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
 OPTIONAL = {"ray", "onnx", "onnxruntime", "onnxscript", "openvino"}
@@ -137,11 +136,8 @@ def test_a_file_that_can_not_be_written_is_a_sentence_too(capsys: pytest.Capture
 @pytest.fixture
 def own(tmp_path: Path) -> Path:
     """A checkpoint folder beside another one."""
-    config = ModelConfig(name="mine", backbone="mobilenetv3_small_050", input_px=64, genera=GENERA)
-    model = build_model(config)
-    for name in ("another", "mine"):
-        save_checkpoint(tmp_path / "runs" / name, model, config)
-    return tmp_path / "runs" / "mine"
+    untrained_checkpoint(tmp_path / "runs" / "another")
+    return untrained_checkpoint(tmp_path / "runs" / "mine")
 
 
 def test_the_app_is_told_which_checkpoint_to_show(

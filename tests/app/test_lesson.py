@@ -1,12 +1,14 @@
 """Browse, Compare, Report and About, driven by Streamlit's AppTest, and what a lesson is made of."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 from answers import answer
+from networks import SMALL, untrained_checkpoint
 from pages import open_page, texts
 
 from mushroom.app import field_marks, heatmap_grid, lesson
@@ -198,13 +200,10 @@ def test_what_the_network_makes_of_each_drawing_is_said_plainly() -> None:
 @pytest.fixture
 def own_networks(painted: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A convolutional network and a transformer, untrained, that know three names of their own."""
-    from mushroom.checkpoint import save_checkpoint
-    from mushroom.model import ModelConfig, build_model
-
     names = ("Tricholoma", "Rote Täublinge", "茸の属")
     for backbone, side in (("test_efficientnet", 64), ("test_vit", 160)):
-        config = ModelConfig(name=backbone, backbone=backbone, input_px=side, genera=names, rank="species")
-        save_checkpoint(tmp_path / backbone, build_model(config), config)
+        config = replace(SMALL, name=backbone, backbone=backbone, input_px=side, genera=names, rank="species")
+        untrained_checkpoint(tmp_path / backbone, config)
     monkeypatch.setenv("MUSHROOM_CHECKPOINTS", str(tmp_path))
 
 

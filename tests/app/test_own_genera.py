@@ -1,14 +1,12 @@
 """A checkpoint that somebody just trained on folders of their own: the app shows it, with its names and its rank."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
+from networks import SMALL, untrained_checkpoint
 from pages import open_page, texts
-
-from mushroom.checkpoint import save_checkpoint
-from mushroom.model import ModelConfig, build_model
 
 NAMES = ("Amanita muscaria", "ヒラタケ", "Pholiota <b>")
 
@@ -16,29 +14,9 @@ NAMES = ("Amanita muscaria", "ヒラタケ", "Pholiota <b>")
 @pytest.fixture
 def own_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A small network with random weights that answers with three names of no known genus."""
-    from mushroom.checkpoint import DEFAULT_MODEL, SHIPPED_CHECKPOINTS, read_config
-
-    shipped = read_config(SHIPPED_CHECKPOINTS / DEFAULT_MODEL)
-    torch.manual_seed(0)
-    values = {name: getattr(shipped, name) for name in shipped.__dataclass_fields__}
-    config = ModelConfig(
-        **values
-        | {
-            "name": "mine",
-            "backbone": "test_resnet.r160_in1k",
-            "input_px": 64,
-            "head_widths": (),
-            "head_dropouts": (),
-            "genera": NAMES,
-            "other_genera": (),
-            "rank": "species",
-            "unknown_threshold": None,
-            "temperature": 1.0,
-        }
-    )
-    save_checkpoint(tmp_path / "runs" / "mine", build_model(config), config)
     monkeypatch.setenv("MUSHROOM_PREPARED", str(tmp_path / "none"))
-    return tmp_path / "runs" / "mine"
+    config = replace(SMALL, name="mine", backbone="test_resnet.r160_in1k", genera=NAMES, rank="species")
+    return untrained_checkpoint(tmp_path / "runs" / "mine", config)
 
 
 @pytest.mark.parametrize("parent", [True, False])

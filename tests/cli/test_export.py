@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import timm
 import torch
 from app_server import REPOSITORY
+from networks import SMALL, small_model
 from painted import paint_photos
 
 import train
@@ -17,7 +19,6 @@ from mushroom import onnx_file
 from mushroom.checkpoint import save_checkpoint
 from mushroom.classifier import Classifier
 from mushroom.errors import FAILED
-from mushroom.model import ModelConfig, build_model
 from mushroom.photos import read_photo_file
 
 pytest.importorskip("onnx", reason="needs the extra export")
@@ -25,11 +26,8 @@ GENERA = ("Tricholoma", "Täubling", "Hydnum")
 
 
 def checkpoint_of(folder: Path, **options: object) -> Path:
-    torch.manual_seed(0)
-    config = ModelConfig(
-        name="small", backbone="mobilenetv3_small_050", input_px=64, genera=GENERA, temperature=0.7, **options
-    )
-    model = build_model(config).eval()
+    config = replace(SMALL, genera=GENERA, temperature=0.7, **options)  # type: ignore[arg-type]
+    model = small_model(config)
     # Answers that differ from photo to photo.
     with torch.no_grad():
         model.head[-1].weight.mul_(30)

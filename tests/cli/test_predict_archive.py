@@ -13,14 +13,13 @@ from pathlib import Path
 import pytest
 import torch
 from app_server import REPOSITORY
+from networks import untrained_checkpoint
 from painted import ARCHIVE_PHOTOS, paint_photos
 
 from mushroom.__main__ import main as mushroom_command
-from mushroom.checkpoint import save_checkpoint
 from mushroom.classifier import BATCH, Classifier, Prediction
 from mushroom.errors import FAILED, SOME_PHOTOS_FAILED
 from mushroom.genera import GENERA
-from mushroom.model import ModelConfig, build_model
 from mushroom.photos import read_photo_file
 from mushroom.streaming import photo_files
 from mushroom.table import columns
@@ -139,10 +138,7 @@ def test_names_that_are_no_text_and_names_of_two_lines_come_through(checkpoint: 
 def test_a_table_of_another_network_is_not_gone_on_with(
     archive: Path, checkpoint: Path, whole_table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    other = tmp_path / "other"
-    torch.manual_seed(1)
-    config = ModelConfig(name="other", backbone="mobilenetv3_small_050", input_px=64, genera=GENERA)
-    save_checkpoint(other, build_model(config), config)
+    other = untrained_checkpoint(tmp_path / "other", seed=1)
     table = tmp_path / "table.csv"
     table.write_bytes(whole_table.read_bytes())
     assert predict(archive, other, table, "--resume") == FAILED

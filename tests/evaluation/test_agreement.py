@@ -5,19 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
+from networks import SMALL, untrained_checkpoint
 
 from mushroom.app import records
-from mushroom.checkpoint import AGREEMENT_FILE, save_checkpoint
+from mushroom.checkpoint import AGREEMENT_FILE
 from mushroom.dataset import Prepared
 from mushroom.errors import CheckpointError, DatasetError
 from mushroom.evaluation.agreement import agreement_again, measure_agreement, read_agreement, write_agreement
 from mushroom.evaluation.evaluate import LATENCY_REPEATS, evaluate, with_faithfulness, with_latency
 from mushroom.evaluation.report import read_report
-from mushroom.genera import GENERA
-from mushroom.model import ModelConfig, build_model
-
-CONFIG = ModelConfig(name="small", backbone="mobilenetv3_small_050", input_px=64, genera=GENERA, head_dropouts=(0.1,))
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +21,7 @@ def models(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Path
     """Three evaluated checkpoints: two of the same weights, one of others."""
     folder = tmp_path_factory.mktemp("models")
     for name, seed in (("one", 0), ("other", 1)):
-        torch.manual_seed(seed)
-        save_checkpoint(folder / name, build_model(CONFIG), CONFIG)
-        evaluate(folder / name, prepared)
+        evaluate(untrained_checkpoint(folder / name, seed=seed), prepared)
     shutil.copytree(folder / "one", folder / "same")
     return folder
 
@@ -114,21 +108,18 @@ def test_a_photo_that_is_gone_since_prepare_is_named(models: Path, prepared: Pre
 
 
 def test_photos_of_genera_that_the_checkpoint_does_not_answer_are_refused(prepared: Prepared, tmp_path: Path) -> None:
-    config = replace(CONFIG, genera=("Amanita", "Tricholoma"))
-    save_checkpoint(tmp_path, build_model(config), config)
+    folder = untrained_checkpoint(tmp_path, replace(SMALL, genera=("Amanita", "Tricholoma")))
     with pytest.raises(CheckpointError, match="does not answer: Boletus"):
-        evaluate(tmp_path, prepared)
+        evaluate(folder, prepared)
 
 
 def test_a_transformers_heatmaps_are_measured_by_the_methods_that_make_sense_in_it(
     prepared: Prepared, tmp_path: Path
 ) -> None:
-    torch.manual_seed(0)
-    config = replace(CONFIG, backbone="test_vit")
-    save_checkpoint(tmp_path / "vit", build_model(config), config)
-    report = with_faithfulness(tmp_path / "vit", evaluate(tmp_path / "vit", prepared), prepared, 1)
+    folder = untrained_checkpoint(tmp_path / "vit", replace(SMALL, backbone="test_vit"))
+    report = with_faithfulness(folder, evaluate(folder, prepared), prepared, 1)
     assert report.faithfulness is not None
     measured = {row.method for row in report.faithfulness.rows}
     assert "gradcam" in measured
     assert "gradcam++" not in measured
-    assert read_report(tmp_path / "vit") == report
+    assert read_report(folder) == report

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from networks import untrained_checkpoint
 
 import train
-from mushroom.checkpoint import save_checkpoint, write_safetensors
+from mushroom.checkpoint import write_safetensors
 from mushroom.classifier import Classifier
 from mushroom.dataset import Prepared
 from mushroom.errors import CheckpointError
@@ -20,19 +21,12 @@ from mushroom.evaluation.neighbours import (
     load_index,
     training_rows,
 )
-from mushroom.genera import GENERA
-from mushroom.model import ModelConfig, build_model
 from mushroom.photos import read_photo_file
-
-CONFIG = ModelConfig(name="small", backbone="mobilenetv3_small_050", input_px=64, genera=GENERA)
 
 
 @pytest.fixture(scope="module")
 def classifier(tmp_path_factory: pytest.TempPathFactory) -> Classifier:
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("small")
-    save_checkpoint(folder, build_model(CONFIG), CONFIG)
-    return Classifier.load(folder, batch=4)
+    return Classifier.load(untrained_checkpoint(tmp_path_factory.mktemp("small")), batch=4)
 
 
 def test_a_training_photo_is_nearest_to_itself_now_and_from_the_index_that_was_kept(

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from networks import genus_net, photos
 from PIL import Image
 from torch import Tensor, nn
 
@@ -29,7 +30,7 @@ from mushroom.explain.gradcam import heatmaps
 from mushroom.explain.layers import Layer, find_layers
 from mushroom.explain.methods import METHODS
 from mushroom.explain.similarity import rank_correlation
-from mushroom.model import GenusNet, build_head, create_backbone
+from mushroom.model import GenusNet
 
 SIDE_PX = 2 * PATCHES
 
@@ -215,18 +216,6 @@ def test_blur_keeps_an_even_photo_even_and_the_mean_of_any() -> None:
 # --- The randomisation check --------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def model() -> GenusNet:
-    torch.manual_seed(0)
-    backbone = create_backbone("test_efficientnet")
-    head = build_head(backbone.num_features, (16,), (0.3,), 9)
-    return GenusNet(backbone, head).eval().requires_grad_(False)
-
-
-def photos(count: int) -> Tensor:
-    return torch.randn(count, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-
-
 def test_a_shuffled_head_leaves_the_network_untouched(model: GenusNet) -> None:
     before = copy.deepcopy(model.state_dict())
     modes = [module.training for module in model.modules()]
@@ -346,9 +335,7 @@ def test_what_does_not_change_with_the_head_is_never_the_most_faithful() -> None
 
 
 def test_measuring_learns_nothing_and_leaves_nothing() -> None:
-    torch.manual_seed(0)
-    backbone = create_backbone("test_efficientnet")
-    net = GenusNet(backbone, build_head(backbone.num_features, (), (), 9)).eval()
+    net = genus_net()
     before = copy.deepcopy(net.state_dict())
     layers = find_layers(net, 64)[-1:]
     faithfulness_table(net, photos(1), layers, methods=["gradcam", "contrastive"])

@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 import torch
-from networks import INPUT_PX, genus_net, photos
+from networks import INPUT_PX, photos
 from torch import Tensor, nn
 
 pytest.importorskip("torchcam", reason="torchcam is installed for tests only")
@@ -32,11 +32,6 @@ class Given:
 
     def _hooks_off(self) -> AbstractContextManager[None]:
         return nullcontext()
-
-
-@pytest.fixture(scope="module")
-def model() -> nn.Module:
-    return genus_net().requires_grad_(False)
 
 
 def test_average_drop_and_increase_are_torch_cams(model: nn.Module) -> None:

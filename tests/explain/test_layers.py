@@ -10,12 +10,6 @@ from mushroom.explain.gradcam import heatmaps
 from mushroom.explain.layers import Layer, default_layer, find_layers
 from mushroom.model import GenusNet, create_backbone
 
-
-@pytest.fixture(scope="module")
-def model() -> GenusNet:
-    return genus_net().requires_grad_(False)
-
-
 # --- Layers -------------------------------------------------------------------------------------------------
 
 STAGE_ENDS = {

@@ -15,11 +15,20 @@ BACKBONE = "test_efficientnet"
 """timm's networks for tests: whole architectures of a hundred thousand parameters."""
 
 
-def untrained_checkpoint(folder: Path) -> Path:
-    """A checkpoint folder of a small network that has learned nothing; the same one every time."""
-    torch.manual_seed(0)
-    config = ModelConfig(name="small", backbone="mobilenetv3_small_050", input_px=INPUT_PX, genera=GENERA)
-    save_checkpoint(folder, build_model(config), config)
+SMALL = ModelConfig(
+    name="small", backbone="mobilenetv3_small_050", input_px=INPUT_PX, genera=GENERA, head_dropouts=(0.3,)
+)
+
+
+def small_model(config: ModelConfig = SMALL, seed: int = 0) -> GenusNet:
+    """A network that has learned nothing; the same one for the same seed."""
+    torch.manual_seed(seed)
+    return build_model(config)
+
+
+def untrained_checkpoint(folder: Path, config: ModelConfig = SMALL, seed: int = 0) -> Path:
+    """A checkpoint folder of ``small_model``."""
+    save_checkpoint(folder, small_model(config, seed), config)
     return folder
 
 

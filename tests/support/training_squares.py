@@ -1,13 +1,16 @@
 """Coloured squares as training photos of two genera, another genus and of none."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from networks import SMALL
 
 from mushroom.training.data import ANY_OTHER, TrainingPhotos
 
 SQUARES = {"red": (200, 40, 40), "brown": (120, 90, 30), "blue": (40, 60, 200), "unnamed": (30, 170, 60)}
 GENERA = 2
+CONFIG = replace(SMALL, genera=("red", "brown"), other_genera=("blue",))
 LABELS = {"red": 0, "brown": 1, "blue": 2, "unnamed": ANY_OTHER}
 """Two genera, one other genus that has a logit, and photos of nobody knows what else."""
 

@@ -6,24 +6,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from networks import untrained_checkpoint
+from training_squares import CONFIG
 
 import train as train_command
-from mushroom.checkpoint import load_checkpoint, save_checkpoint, weights_hash
-from mushroom.model import ModelConfig, Provenance, build_model
-
-CONFIG = ModelConfig(
-    name="small", backbone="mobilenetv3_small_050", input_px=64, genera=("red", "brown"), other_genera=("blue",)
-)
+from mushroom.checkpoint import load_checkpoint, weights_hash
+from mushroom.model import ModelConfig, Provenance
 
 
 def checkpoint(folder: Path, seed: int, config: ModelConfig = CONFIG) -> Path:
-    torch.manual_seed(seed)
-    save_checkpoint(
-        folder,
-        build_model(config),
-        replace(config, name=folder.name, temperature=2.0, provenance=Provenance(sources=(folder.name, "both"))),
-    )
-    return folder
+    provenance = Provenance(sources=(folder.name, "both"))
+    return untrained_checkpoint(folder, replace(config, temperature=2.0, provenance=provenance), seed)
 
 
 def test_every_tensor_is_the_mean_of_its_checkpoints_and_one_named_twice_counts_twice(tmp_path: Path) -> None:

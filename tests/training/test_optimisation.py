@@ -3,17 +3,13 @@
 import pytest
 import timm
 import torch
+from networks import small_model
 from torch.nn import functional
 
-from mushroom.genera import GENERA
-from mushroom.model import GenusNet, ModelConfig, build_model
+from mushroom.model import GenusNet
 from mushroom.training.data import ANY_OTHER
 from mushroom.training.optimisation import cosine_factor, genus_loss, make_optimizer
 from mushroom.training.recipes import DEFAULT, NOTEBOOK, RECIPES
-
-
-def model_of(backbone: str) -> GenusNet:
-    return build_model(ModelConfig(name="x", backbone=backbone, input_px=64, genera=GENERA, head_dropouts=(0.1,)))
 
 
 def test_without_others_the_loss_is_the_smoothed_cross_entropy() -> None:
@@ -56,7 +52,7 @@ def test_early_layers_learn_slower_than_late_ones_and_the_head_fastest(backbone:
 
 
 def test_a_frozen_phase_moves_the_head_alone() -> None:
-    model = model_of("mobilenetv3_small_050")
+    model = small_model()
     optimizer = make_optimizer(model, NOTEBOOK.phases[0], NOTEBOOK)
     assert isinstance(optimizer, torch.optim.Adam)
     moved = {id(p) for group in optimizer.param_groups for p in group["params"]}

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from training_squares import chosen, labelled
+from networks import small_model
+from training_squares import CONFIG, chosen, labelled
 
 from mushroom.checkpoint import load_checkpoint
-from mushroom.model import ModelConfig, build_model
 from mushroom.training.data import TrainingPhotos
 from mushroom.training.probe import UNLEARNED, fit_head, fit_linear, train_probe
 from mushroom.training.recipes import LINEAR_PROBE
@@ -58,23 +58,14 @@ def test_a_rare_genus_is_answered_more_often_when_logits_are_adjusted() -> None:
 def test_the_recipe_leaves_a_checkpoint_like_any_other(
     squares: TrainingPhotos, known_squares: TrainingPhotos, tmp_path: Path
 ) -> None:
-    config = ModelConfig(
-        name="probe",
-        backbone="mobilenetv3_small_050",
-        input_px=64,
-        head_dropouts=(0.3,),
-        genera=("red", "brown"),
-        other_genera=("blue",),
-    )
-    torch.manual_seed(0)
-    model = build_model(config)
+    model = small_model(CONFIG)
     before = {key: value.clone() for key, value in model.backbone.state_dict().items()}
     recipe = replace(LINEAR_PROBE, input_px=64)
-    rows = train_probe(model, config, recipe, squares, known_squares, TrainingOptions(tmp_path))
+    rows = train_probe(model, CONFIG, recipe, squares, known_squares, TrainingOptions(tmp_path))
     assert [row["phase"] for row in rows] == ["linear-probe"]
     assert rows[0]["validation_accuracy"] > 0.9
     loaded, found = load_checkpoint(tmp_path)
-    assert found == config
+    assert found == CONFIG
     after = loaded.backbone.state_dict()
     # Stored in 16 bits.
     assert all(torch.equal(value.half().float(), after[k]) for k, value in before.items() if value.is_floating_point())
@@ -82,9 +73,8 @@ def test_the_recipe_leaves_a_checkpoint_like_any_other(
 
 
 def test_two_genera_without_others_are_enough(known_squares: TrainingPhotos, tmp_path: Path) -> None:
-    config = ModelConfig("probe", "mobilenetv3_small_050", 64, head_dropouts=(0.3,), genera=("red", "brown"))
-    torch.manual_seed(0)
+    config = replace(CONFIG, other_genera=())
     some = chosen(known_squares, np.arange(24))
-    train_probe(build_model(config), config, LINEAR_PROBE, some, some, TrainingOptions(tmp_path))
+    train_probe(small_model(config), config, LINEAR_PROBE, some, some, TrainingOptions(tmp_path))
     model, _ = load_checkpoint(tmp_path)
     assert model(torch.zeros(1, 3, 64, 64)).shape == (1, 2)

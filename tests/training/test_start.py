@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from networks import SMALL, small_model, untrained_checkpoint
 
-from mushroom.checkpoint import save_checkpoint, weights_hash, write_safetensors
+from mushroom.checkpoint import weights_hash, write_safetensors
 from mushroom.errors import TrainingError
-from mushroom.model import ModelConfig, build_model
 from mushroom.training.recipes import DEFAULT, LINEAR_PROBE, NOTEBOOK, Recipe, with_epochs, with_setting
 from mushroom.training.start import (
     DEFAULT_BACKBONE,
@@ -20,38 +20,28 @@ from mushroom.training.start import (
     provenance_of,
 )
 
-CONFIG = ModelConfig(
-    name="small", backbone="mobilenetv3_small_050", input_px=64, head_dropouts=(0.3,), genera=("a", "b")
-)
+CONFIG = replace(SMALL, genera=("a", "b"))
 
 
-@pytest.fixture
-def checkpoint(tmp_path: Path) -> Path:
-    torch.manual_seed(7)
-    save_checkpoint(tmp_path / "before", build_model(CONFIG), replace(CONFIG, name="before"))
-    return tmp_path / "before"
-
-
-def test_a_run_starts_from_the_backbone_of_a_checkpoint_and_says_so(checkpoint: Path) -> None:
+def test_a_run_starts_from_the_backbone_of_a_checkpoint_and_says_so(tmp_path: Path) -> None:
+    checkpoint = untrained_checkpoint(tmp_path / "before", CONFIG, seed=7)
     assert backbone_of(None, str(checkpoint)) == CONFIG.backbone
     config = replace(CONFIG, genera=("x", "y", "z"))
     found = new_network(config, str(checkpoint), seed=0)
-    torch.manual_seed(7)
-    expected = build_model(CONFIG).backbone.state_dict()
+    expected = small_model(CONFIG, seed=7).backbone.state_dict()
     assert all(torch.equal(expected[key], value) for key, value in found.backbone.state_dict().items())
     assert found.head[-1].out_features == 3
     provenance = provenance_of(str(checkpoint))
     assert provenance.start == "checkpoint"
     assert [(a.how, a.name, a.weights_sha256) for a in provenance.ancestors] == [
-        ("start", "before", weights_hash(checkpoint))
+        ("start", "small", weights_hash(checkpoint))
     ]
     with pytest.raises(TrainingError, match="has the backbone mobilenetv3_small_050, not resnet18"):
         new_network(replace(config, backbone="resnet18"), str(checkpoint), seed=0)
 
 
 def test_a_run_starts_from_a_file_or_from_random_numbers(tmp_path: Path) -> None:
-    torch.manual_seed(7)
-    backbone = build_model(CONFIG).backbone
+    backbone = small_model(CONFIG, seed=7).backbone
     write_safetensors(tmp_path / "weights.safetensors", backbone.state_dict())
     found = new_network(CONFIG, str(tmp_path / "weights.safetensors"), seed=0)
     assert torch.equal(found.backbone.state_dict()["conv_stem.weight"], backbone.state_dict()["conv_stem.weight"])

@@ -6,23 +6,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from networks import small_model
+from training_squares import CONFIG
 
 from mushroom.checkpoint import load_checkpoint
 from mushroom.errors import DatasetError, TrainingError
-from mushroom.model import GenusNet, ModelConfig, build_model
+from mushroom.model import GenusNet
 from mushroom.training import trainer
 from mushroom.training.data import TrainingPhotos
 from mushroom.training.recipes import NOTEBOOK, Phase, Recipe, with_epochs
 from mushroom.training.trainer import Trainer, TrainingOptions, stages
 
-CONFIG = ModelConfig(
-    name="small",
-    backbone="mobilenetv3_small_050",
-    input_px=64,
-    head_dropouts=(0.1,),
-    genera=("red", "brown"),
-    other_genera=("blue",),
-)
 HEAD = Phase("head", epochs=2, frozen=True, learning_rate=5e-3, weight_decay=0.0)
 TUNE = Phase("fine-tuning", epochs=2, frozen=False, learning_rate=1e-3, weight_decay=0.01, layer_decay=0.8)
 SMALL = Recipe(
@@ -39,11 +33,6 @@ SMALL = Recipe(
 )
 
 
-def small_model(config: ModelConfig = CONFIG) -> GenusNet:
-    torch.manual_seed(0)
-    return build_model(config)
-
-
 def run(
     recipe: Recipe,
     photos: TrainingPhotos,
@@ -52,7 +41,7 @@ def run(
     model: GenusNet | None = None,
     **options: object,
 ) -> list[dict[str, object]]:
-    model = small_model() if model is None else model
+    model = small_model(CONFIG) if model is None else model
     return Trainer(model, CONFIG, recipe, photos, known, TrainingOptions(out, **options)).run()  # type: ignore[arg-type]
 
 
@@ -158,14 +147,14 @@ def test_a_photo_that_is_gone_is_named(squares: TrainingPhotos, known_squares: T
 
 
 def test_a_frozen_phase_leaves_the_backbone_as_it_was(known_squares: TrainingPhotos, tmp_path: Path) -> None:
-    model = small_model()
+    model = small_model(CONFIG)
     before = {key: value.clone() for key, value in model.backbone.state_dict().items()}
     run(replace(SMALL, phases=(HEAD,)), known_squares, known_squares, tmp_path, model)
     assert all(torch.equal(before[key], value) for key, value in model.backbone.state_dict().items())
 
 
 def test_frozen_photos_pass_the_backbone_once_per_view(known_squares: TrainingPhotos, tmp_path: Path) -> None:
-    model = small_model()
+    model = small_model(CONFIG)
     seen: list[int] = []
     model.backbone.register_forward_hook(lambda _module, inputs, _output: seen.append(len(inputs[0])))
     run(replace(SMALL, phases=(replace(HEAD, epochs=6),)), known_squares, known_squares, tmp_path, model)
@@ -175,7 +164,7 @@ def test_frozen_photos_pass_the_backbone_once_per_view(known_squares: TrainingPh
 def test_fine_tuning_changes_the_backbone_and_its_mean_is_what_is_kept(
     squares: TrainingPhotos, known_squares: TrainingPhotos, tmp_path: Path
 ) -> None:
-    model = small_model()
+    model = small_model(CONFIG)
     before = {key: value.clone() for key, value in model.backbone.state_dict().items()}
     run(replace(SMALL, phases=(replace(TUNE, epochs=1, ema=0.9),)), squares, known_squares, tmp_path, model)
     kept, _ = load_checkpoint(tmp_path)
@@ -230,8 +219,7 @@ def test_a_transformer_is_trained_by_the_same_recipes(
 ) -> None:
     config = replace(CONFIG, backbone="vit_tiny_patch16_224", other_genera=())
     recipe = replace(recipe, train_px=64, views=1)
-    torch.manual_seed(0)
-    model = build_model(config)
+    model = small_model(config)
     before = model.backbone.state_dict()["blocks.0.attn.qkv.weight"].clone()
     rows = Trainer(model, config, recipe, known_squares, known_squares, TrainingOptions(tmp_path)).run()
     assert len(rows) == 2
