@@ -140,24 +140,14 @@ def test_a_full_disk_is_a_sentence(published: Hub, monkeypatch: pytest.MonkeyPat
         fetch(HubAddress(REPO))
 
 
-def test_a_failed_upload_leaves_nothing_half_published(hub: Hub, checkpoint: Path) -> None:
-    hub.fail["/commit/"] = 400
-    with pytest.raises(HubError, match="error"):
-        publish(checkpoint, REPO)
-    assert set(hub.commits[hub.head]) == {".gitattributes"}
-
-
-def test_a_failed_transfer_of_the_weights_leaves_nothing_half_published(hub: Hub, checkpoint: Path) -> None:
-    hub.fail["/upload/"] = 403
+@pytest.mark.parametrize(("step", "status"), [("/commit/", 400), ("/upload/", 403)])
+def test_a_failed_upload_leaves_nothing_half_published_and_is_taken_up_again(
+    hub: Hub, checkpoint: Path, step: str, status: int
+) -> None:
+    hub.fail[step] = status
     with pytest.raises(HubError):
         publish(checkpoint, REPO)
     assert set(hub.commits[hub.head]) == {".gitattributes"}
-
-
-def test_an_upload_is_taken_up_again_by_the_same_command(hub: Hub, checkpoint: Path) -> None:
-    hub.fail["/commit/"] = 400
-    with pytest.raises(HubError):
-        publish(checkpoint, REPO)
     hub.fail.clear()
     publish(checkpoint, REPO)
     assert WEIGHTS_FILE in hub.commits[hub.head]

@@ -104,9 +104,12 @@ def test_both_files_of_pins_say_the_same() -> None:
         ["mushroom", "explain", "{photo}", "--out", "{out}", "--checkpoint", "nowhere"],
         ["mushroom", "app", "--checkpoint", "nowhere"],
         ["train.py", "evaluate", "nowhere", "{out}"],
+        ["train.py", "train", "nowhere", "--out", "{out}"],
+        ["mushroom", "predict", "nowhere.jpg", "--json"],
         ["mushroom", "predict", "{empty}"],
         ["mushroom", "explain", "{empty}", "--out", "{out}"],
         ["train.py", "prepare", "{empty}", "--out", "{out}"],
+        ["train.py", "prepare", "nowhere", "--out", "{out}"],
     ],
 )
 def test_the_same_fault_has_the_same_status_and_one_sentence(
@@ -120,6 +123,7 @@ def test_the_same_fault_has_the_same_status_and_one_sentence(
     output = capsys.readouterr().err.strip()
     assert output.endswith(".")
     assert len(output.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_file_that_can_not_be_written_is_a_sentence_too(capsys: pytest.CaptureFixture[str]) -> None:

@@ -113,52 +113,6 @@ def test_predict_prints_a_line_a_photo_and_goes_on_after_a_bad_one(
         assert isinstance(line["unknown_score"], float)
 
 
-def test_predict_writes_a_table_of_a_folder(checkpoint: Path, small_set: Path, tmp_path: Path) -> None:
-    out = tmp_path / "table.csv"
-    folder = small_set / "photos" / "Boletus"
-    assert mushroom_command(["predict", str(folder), "--csv", str(out), "--checkpoint", str(checkpoint)]) == 0
-    with out.open() as file:
-        rows = list(csv.DictReader(file))
-    assert len(rows) == 12
-    assert float(rows[0]["confidence"]) == pytest.approx(max(float(rows[0][genus]) for genus in PAINTED))
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        ["predict", "nowhere.jpg", "--json", "--checkpoint", "nowhere"],
-        ["predict", "{empty}", "--json"],
-    ],
-)
-def test_predict_without_photos_or_checkpoint_ends_with_a_sentence(
-    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert mushroom_command([part.format(empty=tmp_path) for part in command]) == FAILED
-    assert capsys.readouterr().err.strip().endswith(".")
-
-
-@pytest.mark.parametrize(
-    ("command", "sentence"),
-    [
-        (["prepare", "nowhere", "--out", "{out}"], "no folder"),
-        (["train", "nowhere", "--out", "{out}"], "not written by prepare"),
-        (["train", "{prepared}", "--out", "{out}", "--backbone", "no_such_net"], "no backbone named"),
-        (["train", "{prepared}", "--out", "{out}", "--epochs", "1"], "takes 2 numbers"),
-        (["train", "{prepared}", "--out", "{out}", "--backbone-weights", "nowhere"], "no weights file"),
-        (["evaluate", "nowhere", "{prepared}"], "no checkpoint folder"),
-    ],
-)
-def test_a_command_that_can_not_work_ends_with_one_sentence(
-    command: list[str], sentence: str, prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "out"
-    assert train_command.main([part.format(out=out, prepared=prepared) for part in command]) == 1
-    message = capsys.readouterr().err.strip()
-    assert sentence in message
-    assert "Traceback" not in message
-    assert not out.exists()
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("backbone", ["resnet50", "convnext_base"])
 def test_the_notebooks_recipe_runs_both_phases_and_predict_takes_its_checkpoint(

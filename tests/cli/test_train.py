@@ -135,6 +135,8 @@ def test_a_photo_that_is_gone_since_is_named_in_one_sentence(
     ("arguments", "sentence"),
     [
         (["--out", "{file}", *SMALL], "is a file"),
+        (["--out", "{out}", "--backbone", "no_such_net"], "no backbone named"),
+        (["--out", "{out}", "--epochs", "1"], "takes 2 numbers"),
         (["--out", "{out}", *SMALL, "--set", "banana=1"], "--set takes name=number"),
         (["--out", "{out}", *SMALL, "--backbone", "mixer_s32_224", "--input-px", "224"], "train_px=224"),
         (["--out", "{out}", "--start", "nowhere"], "no weights file"),

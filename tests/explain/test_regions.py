@@ -77,12 +77,6 @@ def test_the_mask_takes_the_share_of_the_area_that_was_asked_for(percent: float)
     assert mask.mean() == pytest.approx(percent / 100, abs=0.01)
 
 
-def test_the_mask_takes_the_hottest_places() -> None:
-    heatmap = np.random.default_rng(0).random((8, 8), np.float32) + 0.01
-    mask = hottest_mask(heatmap, 25, (8, 8))
-    assert heatmap[mask].min() > heatmap[~mask].max()
-
-
 def test_places_as_hot_as_the_last_one_taken_are_taken_too() -> None:
     heatmap = np.array([[1.0, 0.5], [0.5, 0.5]])
     assert hottest_mask(heatmap, 50, (2, 2)).all()

@@ -120,13 +120,6 @@ def test_unreadable_photos_are_listed_with_a_reason_and_left_out(photos: Path, t
     assert len(prepared.manifest) == 66
 
 
-def test_a_known_source_is_carried_through(photos: Path, tmp_path: Path) -> None:
-    pd.DataFrame({"photo": ["Amanita/00.jpg"], "source": ["somebody"]}).to_csv(photos / "manifest.csv", index=False)
-    table = prepare(photos, tmp_path / "out", progress=False).manifest.set_index("photo")
-    assert table.loc["Amanita/00.jpg", "source"] == "somebody"
-    assert table.loc["Amanita/01.jpg", "source"] == ""
-
-
 def test_background_species_are_held_back_whole(photos: Path, tmp_path: Path) -> None:
     seed = 1000
     for species in range(10):

@@ -10,7 +10,7 @@ from mushroom.dataset import SPLITS
 from mushroom.errors import DatasetError
 from mushroom.training import splits
 from mushroom.training.duplicates import components, joined_sources
-from mushroom.training.splits import GENUS_SHARES, held_out_genera, split_groups, split_sources
+from mushroom.training.splits import held_out_genera, split_groups, split_sources
 
 GENERA = ("Amanita", "Boletus", "Kuehneromyces mutabilis", "傘")
 
@@ -129,7 +129,3 @@ def test_sources_that_share_a_photo_are_one_unless_they_are_kept_apart() -> None
     assert joined_sources(photos) == ["a", "a", "a", "a", "d", "group 4"]
     assert joined_sources(photos, apart=["b"]) == ["a", "b", "b", "c", "d", "group 4"]
     assert joined_sources(photos, [("d", "c")], apart=["b"]) == ["a", "b", "b", "c", "c", "group 4"]
-
-
-def test_shares_are_the_promised_ones() -> None:
-    assert GENUS_SHARES == {"train": 0.65, "validation": 0.20, "test": 0.15}
