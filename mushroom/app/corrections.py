@@ -15,19 +15,16 @@ from typing import TYPE_CHECKING
 import streamlit as st
 from PIL import Image
 
-from mushroom.app import components, cropping, predictions, server, url_state
-from mushroom.app.layout import escaped
+from mushroom.app import heatmap_grid, predictions, url_state
 from mushroom.app.subject import Subject
 from mushroom.app.viewer import chosen_layer
-from mushroom.texts import SAFETY, percent
+from mushroom.texts import SAFETY
 
 if TYPE_CHECKING:
     from mushroom.classifier import Classifier, Explanation
 
 NONE = "none"
 """What a table of corrections that ``prepare`` takes calls a photo of none of the genera."""
-
-OVERLAY_OPACITY = 0.5
 
 
 @dataclass(frozen=True)
@@ -63,7 +60,9 @@ def show(subject: Subject, photo: Image.Image, explanation: "Explanation", class
         return
     correction = corrected(subject, explanation, classifier, genus)
     if genus != NONE:
-        _both_heatmaps(subject, photo, explanation, classifier, genus)
+        both = (explanation.prediction.genus, genus)
+        found = [predictions.explain(classifier, subject, name, None, explanation.method) for name in both]
+        heatmap_grid.show_beside(photo, chosen_layer(explanation).name, found)
     gathered: dict[str, Correction] = st.session_state.setdefault("corrections", {})
     gathered[subject.sha256] = correction
     with st.container(horizontal=True):
@@ -124,21 +123,3 @@ def bundle(subject: Subject, correction: Correction) -> bytes:
         archive.writestr("correction.json", json.dumps(said, indent=1, ensure_ascii=False, allow_nan=False))
         archive.writestr("corrections.csv", corrections_csv([correction]))
     return buffer.getvalue()
-
-
-def _both_heatmaps(
-    subject: Subject, photo: Image.Image, explanation: "Explanation", classifier: "Classifier", genus: str
-) -> None:
-    from mushroom.explain import overlays
-
-    layer = chosen_layer(explanation)
-    colours = str(url_state.chosen("colours") or overlays.DEFAULT_COLOURS)
-    answer = explanation.prediction.genus
-    for column, name in zip(st.columns(2, gap="large"), (answer, genus), strict=True):
-        found = predictions.explain(classifier, subject, name, None, explanation.method)
-        whole = cropping.over_whole(photo, found.heatmaps[layer.name], None, OVERLAY_OPACITY, colours)
-        share = percent(explanation.prediction.probabilities[name])
-        with column:
-            st.markdown(f"**What speaks for *{escaped(name)}*** ({share})")
-            picture = server.run_queued(partial(components.jpeg, whole))
-            st.image(picture, width="stretch", alt=f"Heatmap of what speaks for {name}")

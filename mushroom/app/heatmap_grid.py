@@ -2,13 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from html import escape
+from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
+from PIL import Image
 
-from mushroom.app import components, subject, tables, url_state
+from mushroom.app import components, layout, server, subject, tables, url_state
 from mushroom.app.subject import Subject
+from mushroom.texts import percent
+
+if TYPE_CHECKING:
+    from mushroom.classifier import Explanation
 
 CELL_PX = 320
 """Longest side of a picture in the grid."""
@@ -61,6 +68,25 @@ def show_grid(photo: Subject, columns: Sequence[str], rows: Mapping[str, Sequenc
         '<div class="heatmaps" tabindex="0" role="group" aria-label="Heatmaps side by side">'
         f'<table style="--columns:{len(columns)}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
     )
+
+
+def show_beside(photo: Image.Image, layer: str, explanations: Sequence["Explanation"]) -> None:
+    """The photo under heatmaps of one layer in columns, each under the name that it speaks for."""
+    from mushroom.explain import overlays
+
+    colours = str(url_state.chosen("colours") or overlays.DEFAULT_COLOURS)
+    for column, found in zip(st.columns(len(explanations), gap="large"), explanations, strict=True):
+        names = [found.genus, found.against] if found.against else [found.genus]
+        share = "" if found.against else f" ({percent(found.prediction.probabilities[found.genus])})"
+        picture = overlays.overlay(photo, found.heatmaps[layer], overlays.DEFAULT_OPACITY, colours)
+        with column:
+            st.markdown(
+                f"**What speaks for {' rather than '.join(f'*{layout.escaped(name)}*' for name in names)}**{share}"
+            )
+            alt = f"Heatmap of what speaks for {' rather than '.join(names)}"
+            st.image(server.run_queued(partial(components.jpeg, picture)), width="stretch", alt=alt)
+            if not found.has_evidence[layer]:
+                st.caption("In this layer nothing does.")
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ import streamlit as st
 from PIL import Image
 
 from mushroom.app import (
-    components,
     corrections,
     covering,
     evidence,
     field_guide,
+    heatmap_grid,
     layout,
     neighbours,
     predictions,
@@ -66,8 +66,6 @@ def _panel_chosen(titles: Mapping[str, str]) -> None:
 
 
 def _why_not(subject: Subject, view: Image.Image, explanation: "Explanation", classifier: "Classifier") -> None:
-    from mushroom.explain import overlays
-
     genus = explanation.genus
     others = [other for other, _ in predictions.ranked(explanation.prediction) if other != genus]
     against = url_state.choice("against", others, None, what="other genus")
@@ -83,16 +81,7 @@ def _why_not(subject: Subject, view: Image.Image, explanation: "Explanation", cl
         st.caption("A second heatmap then shows only what speaks for one of the two and against the other.")
         return
     layer = chosen_layer(explanation)
-    colours = str(url_state.chosen("colours") or overlays.DEFAULT_COLOURS)
-    for column, (one, other) in zip(st.columns(2, gap="large"), ((genus, against), (against, genus)), strict=True):
-        contrast = predictions.explain(classifier, subject, one, other, predictions.CONTRASTIVE)
-        with column:
-            st.markdown(f"**Speaks for *{one}* rather than *{other}***")
-            st.image(
-                components.jpeg(overlays.overlay(view, contrast.heatmaps[layer.name], 0.5, colours)),
-                width="stretch",
-                alt=f"Heatmap of what speaks for {one} rather than {other}",
-            )
-            if not contrast.has_evidence[layer.name]:
-                st.caption(f"In this layer nothing speaks for {one} rather than {other}.")
+    pairs = ((genus, against), (against, genus))
+    contrasts = [predictions.explain(classifier, subject, *pair, predictions.CONTRASTIVE) for pair in pairs]
+    heatmap_grid.show_beside(view, layer.name, contrasts)
     st.caption(f"Layer: {layer.label}.")
