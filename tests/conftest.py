@@ -10,6 +10,8 @@ import pytest
 from painted import ARCHIVE_PHOTOS, PAINTED, paint_photos
 
 if TYPE_CHECKING:
+    from commands import Run
+
     from mushroom.dataset import Prepared
 
 # pytest-xdist has a worker for each core: torch's own threads would only get into each other's way.
@@ -67,6 +69,14 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from networks import untrained_checkpoint
 
     return untrained_checkpoint(tmp_path_factory.mktemp("checkpoint") / "small")
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> "Run":
+    """Runs a command of ``mushroom`` or ``train.py`` by its words: exit status, and what it printed."""
+    from commands import Ran, status_of
+
+    return lambda *words: Ran(status_of(*words), *capsys.readouterr())
 
 
 @pytest.fixture(scope="session")

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import Run
 from painted import paint_photos
 
 from mushroom import engine
-from mushroom.__main__ import main as mushroom_command
 from mushroom.classifier import Classifier
 from mushroom.photos import read_photo_file
 from mushroom.streaming import answers, photo_files
@@ -67,21 +67,18 @@ def test_few_photos_are_not_worth_an_export_but_what_is_kept_is_used(checkpoint:
 
 
 def test_without_it_or_with_a_damaged_file_torch_answers_and_says_so(
-    checkpoint: Path,
-    photos: str,
-    cache: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    run: Run, checkpoint: Path, photos: str, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     classifier = Classifier.load(checkpoint)
     engine.speed_up(classifier, many=True)
     [file] = cache.iterdir()
     file.write_bytes(b"damaged")
-    assert mushroom_command(["predict", photos, "--checkpoint", str(checkpoint), "--device", "cpu"]) == 0
-    assert "Answering with torch" in capsys.readouterr().err
+    command = ("predict", photos, "--checkpoint", checkpoint, "--device", "cpu")
+    ran = run(*command)
+    assert (ran.status, "Answering with torch" in ran.err) == (0, True)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    assert mushroom_command(["predict", photos, "--checkpoint", str(checkpoint), "--device", "cpu"]) == 0
-    assert "pip install" in capsys.readouterr().err
+    ran = run(*command)
+    assert (ran.status, "pip install" in ran.err) == (0, True)
 
 
 def test_without_it_many_photos_go_through_torch_with_the_channels_innermost(

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 from app_server import REPOSITORY
+from commands import Run
 from painted import paint_photos
 
 from mushroom import ray_streaming
-from mushroom.__main__ import main as mushroom_command
 from mushroom.classifier import Classifier
-from mushroom.errors import FAILED, SOME_PHOTOS_FAILED
+from mushroom.errors import SOME_PHOTOS_FAILED
 from mushroom.streaming import answer_line, answers, photo_files
 
 SUPPORT = REPOSITORY / "tests" / "support"
@@ -113,20 +113,16 @@ def test_a_machine_killed_in_mid_run_loses_nothing_and_repeats_nothing(
 
 
 @pytest.mark.slow
-def test_the_command_takes_ray_as_its_engine(
-    cluster: Any, archive: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_takes_ray_as_its_engine(cluster: Any, run: Run, archive: Path, checkpoint: Path) -> None:
     cluster.add_node(num_cpus=1)
-    command = ["predict", str(archive), "--engine", "ray", "--json", "--checkpoint", str(checkpoint)]
-    assert mushroom_command(command) == SOME_PHOTOS_FAILED
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    ran = run("predict", archive, "--engine", "ray", "--json", "--checkpoint", checkpoint)
+    assert ran.status == SOME_PHOTOS_FAILED
+    lines = [json.loads(line) for line in ran.out.splitlines() if line.startswith("{")]
     assert_as_on_this_machine(lines, archive, checkpoint)
 
 
 def test_without_ray_a_sentence_says_how_to_get_it(
-    archive: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    run: Run, archive: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    command = ["predict", str(archive), "--engine", "ray", "--checkpoint", str(checkpoint)]
-    assert mushroom_command(command) == FAILED
-    assert "pip install" in capsys.readouterr().err
+    assert "pip install" in run("predict", archive, "--engine", "ray", "--checkpoint", checkpoint).refusal

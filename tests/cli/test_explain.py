@@ -7,12 +7,12 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
+from commands import Run
 from PIL import Image
 
-from mushroom.__main__ import main
 from mushroom.classifier import Classifier
 from mushroom.cli.explain import top_region
-from mushroom.errors import FAILED, SOME_PHOTOS_FAILED, STOPPED
+from mushroom.errors import SOME_PHOTOS_FAILED, STOPPED
 from mushroom.explain import overlays
 from mushroom.genera import GENERA
 from mushroom.texts import SAFETY
@@ -26,12 +26,15 @@ def photo(tmp_path: Path) -> Path:
     return path
 
 
-def test_explain_writes_an_overlay_a_layer_a_film_strip_and_numbers(
-    photo: Path, checkpoint: Path, tmp_path: Path
-) -> None:
+@pytest.fixture
+def explain(run: Run, checkpoint: Path) -> Run:
+    """``mushroom explain`` with the small network."""
+    return lambda *words: run("explain", *words, "--checkpoint", checkpoint)
+
+
+def test_explain_writes_an_overlay_a_layer_a_film_strip_and_numbers(explain: Run, photo: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    command = ["explain", str(photo), "--out", str(out), "--genus", "russula", "--faithfulness"]
-    assert main([*command, "--checkpoint", str(checkpoint)]) == 0
+    assert explain(photo, "--out", out, "--genus", "russula", "--faithfulness").status == 0
     numbers = json.loads((out / "explanation.json").read_text())
     overlays = sorted(out.glob("0*.png"))
     assert len(overlays) == len(numbers["layers"]) > 3
@@ -49,21 +52,10 @@ def test_explain_writes_an_overlay_a_layer_a_film_strip_and_numbers(
         assert 0 <= layer["faithfulness"]["deletion"] <= 1
 
 
-def test_all_layers_and_a_second_genus(photo: Path, tmp_path: Path) -> None:
+def test_all_layers_and_a_second_genus(run: Run, photo: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    command = [
-        "explain",
-        str(photo),
-        "--out",
-        str(out),
-        "--genus",
-        "Amanita",
-        "--against",
-        "Agaricus",
-        "--layers",
-        "all",
-    ]
-    assert main(command) == 0
+    genera = ("--genus", "Amanita", "--against", "Agaricus")
+    assert run("explain", photo, "--out", out, *genera, "--layers", "all").status == 0
     numbers = json.loads((out / "explanation.json").read_text())
     assert (numbers["method"], numbers["against"]) == ("contrastive", "Agaricus")
     assert len(numbers["layers"]) > 10
@@ -81,18 +73,16 @@ def test_all_layers_and_a_second_genus(photo: Path, tmp_path: Path) -> None:
     ],
 )
 def test_a_bad_choice_is_told_with_the_valid_ones(
-    options: list[str], sentence: str, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    options: list[str], sentence: str, run: Run, photo: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    assert main(["explain", str(photo), "--out", str(out), *options]) == FAILED
-    assert sentence in capsys.readouterr().err
+    assert sentence in run("explain", photo, "--out", out, *options).refusal
     assert not out.exists()
 
 
-def test_a_file_that_is_no_photo_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_is_no_photo_is_told(explain: Run, tmp_path: Path) -> None:
     (tmp_path / "note.txt").write_text("no photo")
-    assert main(["explain", str(tmp_path / "note.txt"), "--out", str(tmp_path / "out")]) == FAILED
-    assert "not a photo" in capsys.readouterr().err
+    assert "not a photo" in explain(tmp_path / "note.txt", "--out", tmp_path / "out").refusal
 
 
 def test_the_top_region_encloses_the_hottest_fifth_and_an_empty_heatmap_has_none() -> None:
@@ -111,10 +101,10 @@ def test_the_top_region_encloses_the_hottest_fifth_and_an_empty_heatmap_has_none
 
 
 def test_the_numbers_have_a_version_and_name_file_model_and_weights(
-    photo: Path, checkpoint: Path, tmp_path: Path
+    explain: Run, photo: Path, checkpoint: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    assert main(["explain", str(photo), "--out", str(out), "--checkpoint", str(checkpoint)]) == 0
+    assert explain(photo, "--out", out).status == 0
     numbers = json.loads((out / "explanation.json").read_text())
     assert numbers["schema_version"] == 2
     assert (numbers["model"], numbers["weights"]) == ("small", Classifier.load(checkpoint).weights_sha256[:12])
@@ -123,52 +113,46 @@ def test_the_numbers_have_a_version_and_name_file_model_and_weights(
 
 
 def test_a_run_that_is_stopped_leaves_no_half_explanation(
-    photo: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    explain: Run, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
-    command = ["explain", str(photo), "--out", str(out), "--checkpoint", str(checkpoint)]
     with monkeypatch.context() as patched:
         patched.setattr(overlays, "film_strip", Mock(side_effect=KeyboardInterrupt))
-        assert main(command) == STOPPED
+        assert explain(photo, "--out", out).status == STOPPED
     assert not out.exists()
-    assert main(command) == 0
+    assert explain(photo, "--out", out).status == 0
     assert {path.name for path in tmp_path.iterdir()} == {"out", "photo.png"}
 
 
 def test_what_is_there_is_not_overwritten_and_resume_leaves_other_files_alone(
-    photo: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    explain: Run, photo: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     out.mkdir()
     (out / "letter.txt").write_text("mine")
-    command = ["explain", str(photo), "--out", str(out), "--checkpoint", str(checkpoint)]
-    assert main(command) == FAILED
-    assert "is there already" in capsys.readouterr().err
-    assert main([*command, "--layers", "all", "--resume"]) == 0
-    assert main([*command, "--resume"]) == 0
+    assert "is there already" in explain(photo, "--out", out).refusal
+    assert explain(photo, "--out", out, "--layers", "all", "--resume").status == 0
+    assert explain(photo, "--out", out, "--resume").status == 0
     numbers = json.loads((out / "explanation.json").read_text())
     assert {path.name for path in out.iterdir()} == {"letter.txt", *numbers["files"]}
 
 
-def test_a_folder_is_explained_photo_by_photo_and_gone_on_with(
-    photo: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_folder_is_explained_photo_by_photo_and_gone_on_with(explain: Run, photo: Path, tmp_path: Path) -> None:
     folder, out = tmp_path / "photos", tmp_path / "out"
     (folder / "deep").mkdir(parents=True)
     for name in ("a.png", "b.png", "deep/a.png"):
         shutil.copy(photo, folder / name)
     (folder / "bad.jpg").write_bytes(b"no")
     (folder / "notes.txt").write_bytes(b"no")
-    command = ["explain", str(folder), "--out", str(out), "--checkpoint", str(checkpoint), "--batch", "2"]
-    assert main(command) == SOME_PHOTOS_FAILED
-    output = capsys.readouterr().err
-    assert "bad.jpg: This file is not a photo" in output
-    assert "3 photos answered, 1 can't be read" in output
+    ran = explain(folder, "--out", out, "--batch", 2)
+    assert ran.status == SOME_PHOTOS_FAILED
+    assert "bad.jpg: This file is not a photo" in ran.err
+    assert "3 photos answered, 1 can't be read" in ran.err
     whole = sorted(path.parent.relative_to(out).as_posix() for path in out.rglob("explanation.json"))
     assert whole == ["a.png", "b.png", "deep/a.png"]
     before = {name: (out / name / "explanation.json").stat().st_mtime_ns for name in whole}
     Image.new("RGB", (90, 60), "red").save(folder / "b.png")
-    assert main([*command, "--resume"]) == SOME_PHOTOS_FAILED
+    assert explain(folder, "--out", out, "--batch", 2, "--resume").status == SOME_PHOTOS_FAILED
     after = {name: (out / name / "explanation.json").stat().st_mtime_ns for name in whole}
     assert [name for name in whole if before[name] != after[name]] == ["b.png"]
     assert not list(out.rglob(".*"))

@@ -11,14 +11,14 @@ import pytest
 import timm
 import torch
 from app_server import REPOSITORY
+from commands import Run
 from networks import SMALL, small_model
 from painted import paint_photos
+from PIL import Image
 
-import train
 from mushroom import onnx_file
 from mushroom.checkpoint import save_checkpoint
 from mushroom.classifier import Classifier
-from mushroom.errors import FAILED
 from mushroom.photos import read_photo_file
 
 pytest.importorskip("onnx", reason="needs the extra export")
@@ -50,11 +50,11 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_onnx_file_answers_without_this_project_as_the_checkpoint_does(
-    checkpoint: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: Run, checkpoint: Path, photos: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "small.onnx"
-    assert train.main(["export", str(checkpoint), "--out", str(out), "--photos", str(photos)]) == 0
-    assert "over 3 photos probabilities differ by at most" in capsys.readouterr().out
+    ran = run("export", checkpoint, "--out", out, "--photos", photos)
+    assert "over 3 photos probabilities differ by at most" in ran.out
     script = [sys.executable, str(REPOSITORY / "docs" / "onnx_answer.py"), str(out), str(photos / "1.jpg")]
     output = json.loads(subprocess.run(script, check=True, capture_output=True, text=True, cwd=tmp_path).stdout)
     expected = Classifier.load(checkpoint).predict([read_photo_file(photos / "1.jpg")])[0]
@@ -72,37 +72,32 @@ def test_its_metadata_says_what_it_answers_and_which_checkpoint_it_is(checkpoint
     assert metadata["checkpoint_sha256"] == classifier.identity
     photo = np.random.default_rng(0).integers(0, 255, (90, 70, 3)).astype(np.uint8)
     score = session.run(["unknown_score"], {"photo": photo})[0]
-    from PIL import Image
-
     assert score[0] == pytest.approx(classifier.predict([Image.fromarray(photo)])[0].unknown_score, abs=0.02)
 
 
 @pytest.mark.parametrize("precision", ["float16", "int8"])
 def test_less_precise_files_are_compared_too(
-    precision: str, checkpoint: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    precision: str, run: Run, checkpoint: Path, photos: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "small.onnx"
-    command = ["export", str(checkpoint), "--out", str(out), "--photos", str(photos), "--precision", precision]
-    status = train.main(command)
+    ran = run("export", checkpoint, "--out", out, "--photos", photos, "--precision", precision)
     # Either it answers alike within its tolerance, or it is refused with the difference.
-    out_text, output = capsys.readouterr()
-    assert (status == 0 and "differ by at most" in out_text) or (status == FAILED and "differ by up to" in output)
-    assert out.exists() == (status == 0)
+    assert "differ by at most" in ran.out if ran.status == 0 else "differ by up to" in ran.refusal
+    assert out.exists() == (ran.status == 0)
 
 
 def test_a_file_with_other_answers_is_not_written(
-    checkpoint: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    run: Run, checkpoint: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(onnx_file, "TOLERANCE", {"float32": -1.0})
-    out = tmp_path / "small.onnx"
-    assert train.main(["export", str(checkpoint), "--out", str(out), "--photos", str(photos)]) == FAILED
-    assert "was not written" in capsys.readouterr().err
+    ran = run("export", checkpoint, "--out", tmp_path / "small.onnx", "--photos", photos)
+    assert "was not written" in ran.refusal
     assert not list(tmp_path.iterdir())
 
 
-def test_timm_loads_the_folder_and_answers_alike(checkpoint: Path, tmp_path: Path) -> None:
+def test_timm_loads_the_folder_and_answers_alike(run: Run, checkpoint: Path, tmp_path: Path) -> None:
     out = tmp_path / "timm"
-    assert train.main(["export", str(checkpoint), "--format", "timm", "--out", str(out)]) == 0
+    assert run("export", checkpoint, "--format", "timm", "--out", out).status == 0
     network = timm.create_model(f"local-dir:{out}", pretrained=True).eval()
     classifier = Classifier.load(checkpoint)
     images = torch.randn(2, 3, 64, 64)
@@ -111,16 +106,14 @@ def test_timm_loads_the_folder_and_answers_alike(checkpoint: Path, tmp_path: Pat
     assert json.loads((out / "config.json").read_text())["label_names"][:3] == list(GENERA)
 
 
-def test_a_head_that_timm_has_no_place_for_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_head_that_timm_has_no_place_for_is_told(run: Run, tmp_path: Path) -> None:
     checkpoint = checkpoint_of(tmp_path / "small", head_widths=(16,), head_dropouts=(0.1,))
-    command = ["export", str(checkpoint), "--format", "timm", "--out", str(tmp_path / "timm")]
-    assert train.main(command) == FAILED
-    assert "one linear layer" in capsys.readouterr().err
+    ran = run("export", checkpoint, "--format", "timm", "--out", tmp_path / "timm")
+    assert "one linear layer" in ran.refusal
 
 
 def test_without_the_packages_a_sentence_says_how_to_get_them(
-    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    run: Run, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
-    assert train.main(["export", str(checkpoint), "--out", str(tmp_path / "small.onnx")]) == FAILED
-    assert "pip install" in capsys.readouterr().err
+    assert "pip install" in run("export", checkpoint, "--out", tmp_path / "small.onnx").refusal

@@ -5,11 +5,10 @@ import json
 from pathlib import Path
 
 import pytest
+from commands import Run, status_of
 from painted import PAINTED, paint_photos
 
-import train as train_command
-from mushroom.__main__ import main as mushroom_command
-from mushroom.errors import FAILED, SOME_PHOTOS_FAILED
+from mushroom.errors import SOME_PHOTOS_FAILED
 from mushroom.genera import GENERA
 
 FEW = tuple(PAINTED)
@@ -44,16 +43,16 @@ def small_set(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureR
 @pytest.fixture(scope="module")
 def prepared(small_set: Path) -> Path:
     out = small_set / "prepared"
-    command = ["prepare", str(small_set / "photos"), "--out", str(out), "--background", str(small_set / "not_fungi")]
-    assert train_command.main(command) == 0
+    command = ("prepare", small_set / "photos", "--out", out, "--background", small_set / "not_fungi")
+    assert status_of(*command) == 0
     return out
 
 
 @pytest.fixture(scope="module")
 def checkpoint(small_set: Path, prepared: Path) -> Path:
     out = small_set / "checkpoint"
-    command = ["train", str(prepared), "--out", str(out), "--backbone", "mobilenetv3_small_050"]
-    assert train_command.main([*command, "--random-backbone", "--epochs", "2", "1", "--workers", "0"]) == 0
+    network = ("--backbone", "mobilenetv3_small_050", "--random-backbone")
+    assert status_of("train", prepared, "--out", out, *network, "--epochs", 2, 1, "--workers", 0) == 0
     return out
 
 
@@ -73,35 +72,31 @@ def test_train_leaves_a_whole_checkpoint_folder(checkpoint: Path) -> None:
     assert config["provenance"]["command"].startswith("python train.py")
 
 
-def test_evaluate_reproduces_the_report_to_the_last_digit(
-    checkpoint: Path, prepared: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_evaluate_reproduces_the_report_to_the_last_digit(run: Run, checkpoint: Path, prepared: Path) -> None:
     # Training looks at no test photo: the first evaluation does.
     assert sum(json.loads((checkpoint / "report.json").read_text())["photos"]["test"].values()) == 0
-    assert train_command.main(["evaluate", str(checkpoint), str(prepared)]) == 0
+    assert run("evaluate", checkpoint, prepared).status == 0
     before = (checkpoint / "report.json").read_text()
-    assert train_command.main(["evaluate", str(checkpoint), str(prepared)]) == 0
+    assert "rows true, columns told" in run("evaluate", checkpoint, prepared).out
     assert (checkpoint / "report.json").read_text() == before
-    assert "rows true, columns told" in capsys.readouterr().out
 
 
-def test_the_report_is_computed_from_predictions_csv_alone(checkpoint: Path) -> None:
+def test_the_report_is_computed_from_predictions_csv_alone(run: Run, checkpoint: Path) -> None:
     before = [(checkpoint / name).read_text() for name in ("report.json", "README.md", "config.json")]
     (checkpoint / "README.md").unlink()
-    assert train_command.main(["evaluate", str(checkpoint), "--from-predictions"]) == 0
+    assert run("evaluate", checkpoint, "--from-predictions").status == 0
     assert [(checkpoint / name).read_text() for name in ("report.json", "README.md", "config.json")] == before
-    assert train_command.main(["evaluate", str(checkpoint)]) == FAILED
+    assert run("evaluate", checkpoint).refusal
 
 
 def test_predict_prints_a_line_a_photo_and_goes_on_after_a_bad_one(
-    checkpoint: Path, small_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: Run, checkpoint: Path, small_set: Path, tmp_path: Path
 ) -> None:
     bad = tmp_path / "bad.jpg"
     bad.write_bytes(b"not a photo")
-    folder = small_set / "photos" / "Amanita"
-    command = ["predict", str(bad), str(folder), "--json", "--checkpoint", str(checkpoint)]
-    assert mushroom_command(command) == SOME_PHOTOS_FAILED
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    ran = run("predict", bad, small_set / "photos" / "Amanita", "--json", "--checkpoint", checkpoint)
+    assert ran.status == SOME_PHOTOS_FAILED
+    lines = [json.loads(line) for line in ran.out.splitlines()]
     assert len(lines) == 13
     assert set(lines[0]) == {"photo", "error"}
     for line in lines[1:]:
@@ -116,7 +111,7 @@ def test_predict_prints_a_line_a_photo_and_goes_on_after_a_bad_one(
 @pytest.mark.slow
 @pytest.mark.parametrize("backbone", ["resnet50", "convnext_base"])
 def test_the_notebooks_recipe_runs_both_phases_and_predict_takes_its_checkpoint(
-    backbone: str, small_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    backbone: str, run: Run, small_set: Path, tmp_path: Path
 ) -> None:
     for genus in FEW[:2]:
         goal = tmp_path / "photos" / genus
@@ -124,12 +119,10 @@ def test_the_notebooks_recipe_runs_both_phases_and_predict_takes_its_checkpoint(
         for path in sorted((small_set / "photos" / genus).iterdir())[:4]:
             (goal / path.name).symlink_to(path.resolve())
     prepared, out = tmp_path / "prepared", tmp_path / backbone
-    assert train_command.main(["prepare", str(tmp_path / "photos"), "--out", str(prepared)]) == 0
-    command = ["train", str(prepared), "--out", str(out), "--recipe", "notebook", "--backbone", backbone]
-    assert train_command.main([*command, "--random-backbone", "--epochs", "2", "1", "--workers", "0"]) == 0
+    assert run("prepare", tmp_path / "photos", "--out", prepared).status == 0
+    network = ("--recipe", "notebook", "--backbone", backbone, "--random-backbone")
+    assert run("train", prepared, "--out", out, *network, "--epochs", 2, 1, "--workers", 0).status == 0
     with (out / "history.csv").open() as file:
         assert [row["phase"] for row in csv.DictReader(file)] == ["cross-entropy", "cross-entropy", "weighted"]
-    capsys.readouterr()
     photo = next((tmp_path / "photos" / "Amanita").iterdir())
-    assert mushroom_command(["predict", str(photo), "--json", "--checkpoint", str(out)]) == 0
-    assert json.loads(capsys.readouterr().out)["genus"] in GENERA
+    assert json.loads(run("predict", photo, "--json", "--checkpoint", out).out)["genus"] in GENERA

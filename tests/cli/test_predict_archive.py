@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 from app_server import REPOSITORY
+from commands import Run, status_of
 from networks import SMALL, untrained_checkpoint
 from painted import ARCHIVE_PHOTOS, paint_photos
 
-from mushroom.__main__ import main as mushroom_command
 from mushroom.classifier import BATCH, Classifier, Prediction
 from mushroom.errors import FAILED, SOME_PHOTOS_FAILED
 from mushroom.genera import GENERA
@@ -29,8 +29,10 @@ def rows(table: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def predict(archive: Path, checkpoint: Path, table: Path, *more: str) -> int:
-    return mushroom_command(["predict", str(archive), "--checkpoint", str(checkpoint), "--csv", str(table), *more])
+@pytest.fixture
+def predict(run: Run, checkpoint: Path) -> Run:
+    """``mushroom predict`` with the small network, unless its words name another."""
+    return lambda *words: run("predict", "--checkpoint", checkpoint, *words)
 
 
 # --- A table that was cut off -------------------------------------------------------------------------------
@@ -39,7 +41,7 @@ def predict(archive: Path, checkpoint: Path, table: Path, *more: str) -> int:
 @pytest.fixture(scope="module")
 def whole_table(archive: Path, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     table = tmp_path_factory.mktemp("table") / "whole.csv"
-    assert predict(archive, checkpoint, table) == SOME_PHOTOS_FAILED
+    assert status_of("predict", archive, "--checkpoint", checkpoint, "--csv", table) == SOME_PHOTOS_FAILED
     return table
 
 
@@ -56,17 +58,17 @@ def assert_same_rows(table: Path, whole: Path) -> None:
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.2, 0.5, 0.77, 0.999, 1.0])
 def test_a_table_cut_off_anywhere_is_finished(
-    share: float, archive: Path, checkpoint: Path, whole_table: Path, tmp_path: Path
+    share: float, predict: Run, archive: Path, whole_table: Path, tmp_path: Path
 ) -> None:
     table = tmp_path / "table.csv"
     data = whole_table.read_bytes()
     table.write_bytes(data[: int(share * len(data))])
-    predict(archive, checkpoint, table, "--resume")
+    predict(archive, "--csv", table, "--resume")
     assert_same_rows(table, whole_table)
 
 
 def test_a_killed_run_is_finished_without_loss_or_repetition(
-    archive: Path, checkpoint: Path, whole_table: Path, tmp_path: Path
+    predict: Run, archive: Path, checkpoint: Path, whole_table: Path, tmp_path: Path
 ) -> None:
     table = tmp_path / "table.csv"
     command = [sys.executable, "-m", "mushroom", "predict", str(archive), "--checkpoint", str(checkpoint)]
@@ -79,7 +81,7 @@ def test_a_killed_run_is_finished_without_loss_or_repetition(
     running.kill()
     running.wait()
     assert 0 < len(rows(table)) < ARCHIVE_PHOTOS
-    predict(archive, checkpoint, table, "--resume")
+    predict(archive, "--csv", table, "--resume")
     assert_same_rows(table, whole_table)
 
 
@@ -109,59 +111,53 @@ def test_an_interrupted_run_says_how_to_go_on(archive: Path, checkpoint: Path, t
     assert "Traceback" not in output
 
 
-def test_photos_that_came_since_are_added(archive: Path, checkpoint: Path, whole_table: Path, tmp_path: Path) -> None:
+def test_photos_that_came_since_are_added(predict: Run, archive: Path, whole_table: Path, tmp_path: Path) -> None:
     table = tmp_path / "table.csv"
     table.write_bytes(whole_table.read_bytes())
     paint_photos(tmp_path / "more", (9, 9, 200), 2)
-    command = ["predict", str(tmp_path / "more"), str(archive), "--checkpoint", str(checkpoint)]
-    assert mushroom_command([*command, "--csv", str(table), "--resume"]) == 0
+    assert predict(tmp_path / "more", archive, "--csv", table, "--resume").status == 0
     photos = [row["photo"] for row in rows(table)]
     assert len(photos) == len(set(photos)) == ARCHIVE_PHOTOS + 2
 
 
-def test_names_that_are_no_text_and_names_of_two_lines_come_through(checkpoint: Path, tmp_path: Path) -> None:
+def test_names_that_are_no_text_and_names_of_two_lines_come_through(predict: Run, tmp_path: Path) -> None:
     paint_photos(tmp_path / "odd", (9, 9, 200), 3)
     os.rename(tmp_path / "odd" / "0.jpg", os.fsencode(tmp_path / "odd") + b"/\xff.jpg")
     os.rename(tmp_path / "odd" / "1.jpg", tmp_path / "odd" / "two\nlines.jpg")
     table = tmp_path / "table.csv"
-    assert predict(tmp_path / "odd", checkpoint, table) == 0
+    assert predict(tmp_path / "odd", "--csv", table).status == 0
     whole = table.read_bytes()
     names = {os.fsencode(Path(row["photo"]).name) for row in rows(table)}
     assert names == {b"2.jpg", b"two\nlines.jpg", b"\xff.jpg"}
     for cut in (len(whole) - 3, whole.index(b"two\n") + 5):
         table.write_bytes(whole[:cut])
-        assert predict(tmp_path / "odd", checkpoint, table, "--resume") == 0
+        assert predict(tmp_path / "odd", "--csv", table, "--resume").status == 0
         assert {os.fsencode(Path(row["photo"]).name) for row in rows(table)} == names
         assert len(rows(table)) == 3
 
 
 def test_a_table_of_another_network_or_another_temperature_is_not_gone_on_with(
-    archive: Path, checkpoint: Path, whole_table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    predict: Run, archive: Path, whole_table: Path, tmp_path: Path
 ) -> None:
     table = tmp_path / "table.csv"
     table.write_bytes(whole_table.read_bytes())
     other = untrained_checkpoint(tmp_path / "other", seed=1)
     warmer = untrained_checkpoint(tmp_path / "warmer", replace(SMALL, temperature=2.5))
     for network in (other, warmer):
-        assert predict(archive, network, table, "--resume") == FAILED
-        assert "another network" in capsys.readouterr().err
+        assert "another network" in predict(archive, "--csv", table, "--resume", "--checkpoint", network).refusal
     assert table.read_bytes() == whole_table.read_bytes()
 
 
-def test_a_file_that_is_no_such_table_is_left_alone(
-    archive: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_file_that_is_no_such_table_is_left_alone(predict: Run, archive: Path, tmp_path: Path) -> None:
     table = tmp_path / "letters.csv"
     table.write_text(",".join("x" * len(columns(GENERA))) + "\nmine,to,keep\n")
     before = table.read_bytes()
-    assert predict(archive, checkpoint, table, "--resume") == FAILED
-    assert "no table that this version's predict began" in capsys.readouterr().err
+    assert "no table that this version's predict began" in predict(archive, "--csv", table, "--resume").refusal
     assert table.read_bytes() == before
 
 
-def test_resume_without_a_table_is_told(archive: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert mushroom_command(["predict", str(archive), "--resume"]) == FAILED
-    assert "--csv" in capsys.readouterr().err
+def test_resume_without_a_table_is_told(run: Run, archive: Path) -> None:
+    assert "--csv" in run("predict", archive, "--resume").refusal
 
 
 # --- What a run tells, and what it leaves alone ---------------------------------------------------------------
@@ -174,23 +170,20 @@ def few(tmp_path: Path) -> Path:
     return tmp_path / "few"
 
 
-def test_a_finished_table_is_not_overwritten(
-    few: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_finished_table_is_not_overwritten(predict: Run, few: Path, tmp_path: Path) -> None:
     table = tmp_path / "table.csv"
     table.write_text("mine to keep\n")
-    assert predict(few, checkpoint, table) == FAILED
-    assert "is there already: add --resume" in capsys.readouterr().err
+    assert "is there already: add --resume" in predict(few, "--csv", table).refusal
     assert table.read_text() == "mine to keep\n"
 
 
-def test_a_photo_replaced_under_the_same_name_is_answered_anew(few: Path, checkpoint: Path, tmp_path: Path) -> None:
+def test_a_photo_replaced_under_the_same_name_is_answered_anew(predict: Run, few: Path, tmp_path: Path) -> None:
     table = tmp_path / "table.csv"
-    assert predict(few, checkpoint, table) == 0
+    assert predict(few, "--csv", table).status == 0
     before = {row["photo"]: row for row in rows(table)}
     paint_photos(tmp_path / "other", (200, 9, 9), 1)
     os.replace(tmp_path / "other" / "0.jpg", few / "0.jpg")
-    assert predict(few, checkpoint, table, "--resume") == 0
+    assert predict(few, "--csv", table, "--resume").status == 0
     after = {row["photo"]: row for row in rows(table)}
     assert len(rows(table)) == len(after) == 2
     changed, same = str(few / "0.jpg"), str(few / "1.jpg")
@@ -200,53 +193,45 @@ def test_a_photo_replaced_under_the_same_name_is_answered_anew(few: Path, checkp
 
 
 def test_a_table_with_unreadable_files_ends_with_a_summary_and_a_status_of_its_own(
-    few: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    predict: Run, few: Path, tmp_path: Path
 ) -> None:
     (few / "bad.jfif").write_bytes(b"no")
     for name in ("film.mov", "notes.txt", "more.txt", "._0.jpg", ".DS_Store"):
         (few / name).write_bytes(b"no")
     (few / "__MACOSX").mkdir()
     (few / "__MACOSX" / "0.jpg").write_bytes(b"no")
-    assert predict(few, checkpoint, tmp_path / "table.csv") == SOME_PHOTOS_FAILED
-    output = capsys.readouterr().err
-    assert "2 photos answered, 1 can't be read (each says why)." in output
-    assert "3 files were skipped for their ending (.txt: 2, .mov: 1)." in output
+    ran = predict(few, "--csv", tmp_path / "table.csv")
+    assert ran.status == SOME_PHOTOS_FAILED
+    assert "2 photos answered, 1 can't be read (each says why)." in ran.err
+    assert "3 files were skipped for their ending (.txt: 2, .mov: 1)." in ran.err
     assert [Path(row["photo"]).name for row in rows(tmp_path / "table.csv")] == ["0.jpg", "1.jpg", "bad.jfif"]
 
 
-def test_a_folder_without_photos_says_which_files_it_has(
-    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "raw").mkdir()
-    (tmp_path / "raw" / "a.cr2").write_bytes(b"no")
-    assert mushroom_command(["predict", str(tmp_path / "raw")]) == FAILED
-    assert "1 file was skipped for its ending (.cr2: 1)." in capsys.readouterr().err
+def test_a_folder_without_photos_says_which_files_it_has(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.cr2").write_bytes(b"no")
+    assert "1 file was skipped for its ending (.cr2: 1)." in run("predict", tmp_path).refusal
 
 
-def test_names_can_not_break_the_lines_of_the_plain_output(
-    few: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_names_can_not_break_the_lines_of_the_plain_output(predict: Run, few: Path) -> None:
     os.rename(few / "0.jpg", few / "two\nlines\x1b[31m.jpg")
-    assert mushroom_command(["predict", str(few), "--checkpoint", str(checkpoint)]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    lines = predict(few).out.splitlines()
     assert len(lines) == 2
     assert "two\\nlines\\x1b[31m.jpg: " in lines[1]
 
 
 def test_the_table_guards_names_that_begin_like_formulas_and_goes_on_with_them(
-    few: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    predict: Run, few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     os.rename(few / "0.jpg", few / "=1+1.jpg")
     monkeypatch.chdir(few)
     table = tmp_path / "table.csv"
-    command = ["predict", "=1+1.jpg", "1.jpg", "--checkpoint", str(checkpoint), "--csv", str(table)]
-    assert mushroom_command(command) == 0
-    assert mushroom_command([*command, "--resume"]) == 0
+    for resume in ((), ("--resume",)):
+        assert predict("=1+1.jpg", "1.jpg", "--csv", table, *resume).status == 0
     assert [row["photo"] for row in rows(table)] == ["'=1+1.jpg", "1.jpg"]
 
 
 def test_an_answer_that_is_no_number_is_a_sentence_and_no_invalid_json(
-    few: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    predict: Run, few: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = Classifier.predict_images
 
@@ -254,53 +239,47 @@ def test_an_answer_that_is_no_number_is_a_sentence_and_no_invalid_json(
         return [replace(answer, confidence=float("nan")) for answer in real(classifier, images)]
 
     monkeypatch.setattr(Classifier, "predict_images", broken)
-    assert mushroom_command(["predict", str(few), "--json", "--checkpoint", str(checkpoint)]) == FAILED
-    out, output = capsys.readouterr()
-    assert "NaN" not in out
-    assert "is not a number" in output
+    ran = predict(few, "--json")
+    assert "NaN" not in ran.out
+    assert "is not a number" in ran.refusal
 
 
-def test_a_line_names_the_model_and_its_weights(
-    few: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert mushroom_command(["predict", str(few), "--json", "--checkpoint", str(checkpoint)]) == 0
-    line = json.loads(capsys.readouterr().out.splitlines()[0])
+def test_a_line_names_the_model_and_its_weights(predict: Run, few: Path, checkpoint: Path) -> None:
+    line = json.loads(predict(few, "--json").out.splitlines()[0])
     assert (line["model"], line["weights"]) == ("small", Classifier.load(checkpoint).weights_sha256[:12])
 
 
 # --- Where it runs, and several photos of one mushroom --------------------------------------------------------
 
 
-def test_the_batch_changes_no_answer(few: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_batch_changes_no_answer(predict: Run, few: Path) -> None:
     output = []
-    for batch in ("1", "7"):
-        command = ["predict", str(few), "--json", "--checkpoint", str(checkpoint), "--device", "cpu", "--batch", batch]
-        assert mushroom_command(command) == 0
-        output.append([json.loads(line) for line in capsys.readouterr().out.splitlines()])
+    for batch in (1, 7):
+        ran = predict(few, "--json", "--device", "cpu", "--batch", batch)
+        assert ran.status == 0
+        output.append([json.loads(line) for line in ran.out.splitlines()])
     for one, other in zip(*output, strict=True):
         assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-5)
 
 
 def test_a_device_that_is_not_there_and_a_batch_of_none_are_told(
-    few: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    run: Run, few: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert mushroom_command(["predict", str(few), "--device", "cuda"]) == FAILED
-    assert "no cuda device" in capsys.readouterr().err
+    assert "no cuda device" in run("predict", few, "--device", "cuda").refusal
     with pytest.raises(SystemExit):
-        mushroom_command(["predict", str(few), "--batch", "0"])
+        run("predict", few, "--batch", 0)
     assert "1 or more" in capsys.readouterr().err
 
 
-def test_photos_of_one_mushroom_get_one_answer(few: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_photos_of_one_mushroom_get_one_answer(predict: Run, few: Path, checkpoint: Path) -> None:
     (few / "bad.jpg").write_bytes(b"no")
-    command = ["predict", str(few), "--together", "--json", "--checkpoint", str(checkpoint), "--batch", "1"]
-    assert mushroom_command(command) == SOME_PHOTOS_FAILED
-    out, output = capsys.readouterr()
-    [line] = [json.loads(line) for line in out.splitlines()]
+    ran = predict(few, "--together", "--json", "--batch", 1)
+    assert ran.status == SOME_PHOTOS_FAILED
+    [line] = [json.loads(line) for line in ran.out.splitlines()]
     classifier = Classifier.load(checkpoint)
     expected = classifier.predict_together([read_photo_file(few / name) for name in ("0.jpg", "1.jpg")])
     assert line["probabilities"] == pytest.approx(expected.probabilities, abs=1e-5)
     assert [Path(photo).name for photo in line["photos"]] == ["0.jpg", "1.jpg"]
-    assert "bad.jpg: " in output
-    assert mushroom_command([*command, "--csv", "table.csv"]) == FAILED
+    assert "bad.jpg: " in ran.err
+    assert predict(few, "--together", "--csv", "table.csv").status == FAILED

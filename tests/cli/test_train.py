@@ -5,9 +5,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from commands import Run, status_of
 from painted import paint_photos
 
-import train as train_command
 from mushroom.classifier import Classifier
 from mushroom.photos import read_photo_file
 
@@ -33,15 +33,14 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def prepared(photos: Path) -> Path:
     out = photos / "prepared"
-    command = ["prepare", str(photos / "photos"), "--out", str(out), "--background", str(photos / "others")]
-    assert train_command.main(command) == 0
+    assert status_of("prepare", photos / "photos", "--out", out, "--background", photos / "others") == 0
     return out
 
 
 @pytest.fixture(scope="module")
 def checkpoint(prepared: Path) -> Path:
     out = prepared.parent / "mine"
-    assert train_command.main(["train", str(prepared), "--out", str(out), *SMALL, "--epochs", "2", "1"]) == 0
+    assert status_of("train", prepared, "--out", out, *SMALL, "--epochs", 2, 1) == 0
     return out
 
 
@@ -75,10 +74,10 @@ def test_training_leaves_pictures_for_the_eye(checkpoint: Path) -> None:
     assert names == {"one_of_each.jpg", "nine_views.jpg", "epoch-001.jpg", "epoch-002.jpg", "epoch-003.jpg"}
 
 
-def test_a_checkpoint_is_the_start_of_the_next(checkpoint: Path, prepared: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_is_the_start_of_the_next(run: Run, checkpoint: Path, prepared: Path, tmp_path: Path) -> None:
     out = tmp_path / "next"
-    command = ["train", str(prepared), "--out", str(out), "--start", str(checkpoint), "--recipe", "linear-probe"]
-    assert train_command.main([*command, "--input-px", "64", "--rank", "species"]) == 0
+    probe = ("--start", checkpoint, "--recipe", "linear-probe", "--input-px", 64)
+    assert run("train", prepared, "--out", out, *probe, "--rank", "species").status == 0
     config = json.loads((out / "config.json").read_text(encoding="utf-8"))
     assert config["backbone"] == "mobilenetv3_small_050"
     assert config["rank"] == "species"
@@ -94,38 +93,34 @@ def test_a_checkpoint_is_the_start_of_the_next(checkpoint: Path, prepared: Path,
         ("swin_tiny_patch4_window7_224", ["--recipe", "linear-probe"]),
     ],
 )
-def test_a_transformer_goes_the_same_road(backbone: str, recipe: list[str], prepared: Path, tmp_path: Path) -> None:
+def test_a_transformer_goes_the_same_road(
+    backbone: str, recipe: list[str], run: Run, prepared: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
-    command = ["train", str(prepared), "--out", str(out), "--backbone", backbone, "--random-backbone"]
-    assert train_command.main([*command, "--input-px", "64", *recipe]) == 0
+    network = ("--backbone", backbone, "--random-backbone", "--input-px", 64)
+    assert run("train", prepared, "--out", out, *network, *recipe).status == 0
     assert (out / "report.json").exists()
 
 
 @pytest.mark.parametrize("recipe", [["--recipe", "linear-probe"], ["--epochs", "1", "0"]], ids=["probe", "trained"])
 def test_cross_validation_leaves_sources_out_prints_and_writes(
-    recipe: list[str], prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    recipe: list[str], run: Run, prepared: Path, tmp_path: Path
 ) -> None:
-    command = ["cross-validate", str(prepared), "--out", str(tmp_path / "cv"), "--folds", "2", *SMALL, *recipe]
-    assert train_command.main(command) == 0
-    printed = capsys.readouterr().out
-    assert "fold 1 of 2" in printed
-    assert "mean recall" in printed
+    ran = run("cross-validate", prepared, "--out", tmp_path / "cv", "--folds", 2, *SMALL, *recipe)
+    assert "fold 1 of 2" in ran.out
+    assert "mean recall" in ran.out
     written = json.loads((tmp_path / "cv" / "cross_validation.json").read_text(encoding="utf-8"))
     assert set(written["recall"]) == set(COLOURS)
     assert written["photos"] == sum(count for _, count in written["sources"].values())
 
 
-def test_a_photo_that_is_gone_since_is_named_in_one_sentence(
-    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_photo_that_is_gone_since_is_named_in_one_sentence(run: Run, photos: Path, tmp_path: Path) -> None:
     shutil.copytree(photos / "photos", tmp_path / "photos")
-    assert train_command.main(["prepare", str(tmp_path / "photos"), "--out", str(tmp_path / "prepared")]) == 0
+    assert run("prepare", tmp_path / "photos", "--out", tmp_path / "prepared").status == 0
     for path in (tmp_path / "photos" / "Brown").iterdir():
         path.write_bytes(path.read_bytes()[:200])
-    capsys.readouterr()
-    command = ["train", str(tmp_path / "prepared"), "--out", str(tmp_path / "out"), *SMALL, "--workers", "2"]
-    assert train_command.main(command) != 0
-    message = capsys.readouterr().err.strip().splitlines()[-1]
+    ran = run("train", tmp_path / "prepared", "--out", tmp_path / "out", *SMALL, "--workers", 2)
+    message = ran.refusal.strip().splitlines()[-1]
     assert "Brown" in message
     assert "Run prepare again." in message
     assert "Traceback" not in message
@@ -143,21 +138,18 @@ def test_a_photo_that_is_gone_since_is_named_in_one_sentence(
     ],
 )
 def test_what_can_not_work_is_told_before_the_first_epoch(
-    arguments: list[str], sentence: str, prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], sentence: str, run: Run, prepared: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "file"
     file.write_text("")
-    command = ["train", str(prepared), *(word.format(file=file, out=tmp_path / "out") for word in arguments)]
-    assert train_command.main(command) == 1
-    captured = capsys.readouterr()
-    assert sentence in captured.err
-    assert "train loss" not in captured.err
+    ran = run("train", prepared, *(word.format(file=file, out=tmp_path / "out") for word in arguments))
+    assert sentence in ran.refusal
+    assert "train loss" not in ran.err
     assert not (tmp_path / "out").exists()
 
 
-def test_too_few_photos_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_too_few_photos_are_told(run: Run, tmp_path: Path) -> None:
     paint_photos(tmp_path / "photos" / "Brown", COLOURS["Brown"], 2)
     paint_photos(tmp_path / "photos" / "Red cap", COLOURS["Red cap"], 12)
-    assert train_command.main(["prepare", str(tmp_path / "photos"), "--out", str(tmp_path / "prepared")]) == 0
-    assert train_command.main(["train", str(tmp_path / "prepared"), "--out", str(tmp_path / "out"), *SMALL]) == 1
-    assert "it needs at least 3" in capsys.readouterr().err
+    assert run("prepare", tmp_path / "photos", "--out", tmp_path / "prepared").status == 0
+    assert "it needs at least 3" in run("train", tmp_path / "prepared", "--out", tmp_path / "out", *SMALL).refusal

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from commands import Run
 from networks import untrained_checkpoint
 
-import train
 from mushroom.checkpoint import write_safetensors
 from mushroom.classifier import Classifier
 from mushroom.dataset import Prepared
@@ -94,9 +94,9 @@ def test_an_index_that_is_damaged_is_a_sentence(
 
 
 def test_the_command_keeps_an_index_where_the_app_looks_for_it(
-    classifier: Classifier, prepared: Prepared, capsys: pytest.CaptureFixture[str]
+    run: Run, classifier: Classifier, prepared: Prepared
 ) -> None:
     index_path(classifier, prepared).unlink(missing_ok=True)
-    assert train.main(["neighbours", str(classifier.folder), str(prepared.folder), "--batch", "5"]) == 0
-    assert str(index_path(classifier, prepared)) in capsys.readouterr().out
+    ran = run("neighbours", classifier.folder, prepared.folder, "--batch", 5)
+    assert str(index_path(classifier, prepared)) in ran.out
     assert load_index(classifier, prepared) is not None

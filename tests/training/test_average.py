@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from commands import Run
 from networks import untrained_checkpoint
 from training_squares import CONFIG
 
-import train as train_command
 from mushroom.checkpoint import load_checkpoint, weights_hash
 from mushroom.model import ModelConfig, Provenance
 
@@ -19,10 +19,10 @@ def checkpoint(folder: Path, seed: int, config: ModelConfig = CONFIG) -> Path:
     return untrained_checkpoint(folder, replace(config, temperature=2.0, provenance=provenance), seed)
 
 
-def test_every_tensor_is_the_mean_of_its_checkpoints_and_one_named_twice_counts_twice(tmp_path: Path) -> None:
+def test_every_tensor_is_the_mean_of_its_checkpoints_and_one_named_twice_counts_twice(run: Run, tmp_path: Path) -> None:
     one, other = checkpoint(tmp_path / "one", 1), checkpoint(tmp_path / "other", 2)
     out = tmp_path / "mean"
-    assert train_command.main(["average", str(one), str(other), str(other), "--out", str(out)]) == 0
+    assert run("average", one, other, other, "--out", out).status == 0
     found, config = load_checkpoint(out)
     states = [load_checkpoint(folder)[0].state_dict() for folder in (one, other, other)]
     for key, value in found.state_dict().items():
@@ -46,10 +46,9 @@ def test_every_tensor_is_the_mean_of_its_checkpoints_and_one_named_twice_counts_
     ],
 )
 def test_checkpoints_that_do_not_fit_together_are_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: dict[str, object], what: str
+    run: Run, tmp_path: Path, change: dict[str, object], what: str
 ) -> None:
     one = checkpoint(tmp_path / "one", 1)
     other = checkpoint(tmp_path / "other", 2, replace(CONFIG, **change))  # type: ignore[arg-type]
-    assert train_command.main(["average", str(one), str(other), "--out", str(tmp_path / "mean")]) != 0
-    assert what in capsys.readouterr().err
+    assert what in run("average", one, other, "--out", tmp_path / "mean").refusal
     assert not (tmp_path / "mean" / "model.safetensors").exists()
