@@ -55,12 +55,6 @@ def test_what_systems_leave_behind_is_passed_over_and_other_endings_are_counted(
     assert any("3 files in" in note and ".psd 2, none 1" in note for note in prepared.notes)
 
 
-@pytest.mark.parametrize("ending", [".jfif", ".jpe", ".JPG"])
-def test_rare_endings_of_jpegs_are_read(photos: Path, tmp_path: Path, ending: str) -> None:
-    (photos / "Amanita" / "0.jpg").rename(photos / "Amanita" / f"0{ending}")
-    assert len(prepare(photos, tmp_path / "out", progress=False).manifest) == 36
-
-
 def test_links_are_followed_and_loops_end(photos: Path, tmp_path: Path) -> None:
     (photos / "Amanita").rename(tmp_path / "elsewhere")
     (photos / "Amanita").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
