@@ -1,5 +1,6 @@
-"""From folders of any names to a checkpoint by command line; cross-validation; inputs that end in a sentence."""
+"""The whole road by command line, from folders of any names to answers; inputs that end in a sentence."""
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -9,6 +10,7 @@ from commands import Run, status_of
 from painted import paint_photos
 
 from mushroom.classifier import Classifier
+from mushroom.errors import SOME_PHOTOS_FAILED
 from mushroom.photos import read_photo_file
 
 COLOURS = {"Red cap": (200, 40, 40), "Brown": (120, 80, 30), "Жёлтый": (210, 190, 60)}
@@ -44,9 +46,22 @@ def checkpoint(prepared: Path) -> Path:
     return out
 
 
+def test_prepare_writes_a_manifest(prepared: Path) -> None:
+    with (prepared / "manifest.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["genus"] for row in rows} == set(COLOURS)
+    assert {row["split"] for row in rows} == {"train", "validation", "test"}
+
+
+def test_train_leaves_a_whole_checkpoint_folder(checkpoint: Path) -> None:
+    expected = {"model.safetensors", "config.json", "history.csv", "predictions.csv", "report.json", "README.md"}
+    assert expected <= {path.name for path in checkpoint.iterdir()}
+
+
 def test_names_of_folders_go_into_the_checkpoint_its_report_and_its_card(checkpoint: Path) -> None:
     config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
     assert config["genera"] == sorted(COLOURS)
+    assert config["unknown_threshold"] is not None
     assert set(config["other_genera"]) <= {"Blue", "other"}
     assert config["provenance"]["start"] == "random"
     assert config["provenance"]["command"].startswith("python train.py")
@@ -58,15 +73,42 @@ def test_names_of_folders_go_into_the_checkpoint_its_report_and_its_card(checkpo
         assert "Amanita" not in text, file
 
 
-def test_the_classifier_answers_with_the_names_of_the_folders(checkpoint: Path, photos: Path) -> None:
-    classifier = Classifier.load(checkpoint)
+def test_predict_prints_a_line_a_photo_and_goes_on_after_a_bad_one(
+    run: Run, checkpoint: Path, photos: Path, tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"not a photo")
+    ran = run("predict", bad, photos / "photos" / "Red cap", "--json", "--checkpoint", checkpoint)
+    assert ran.status == SOME_PHOTOS_FAILED
+    lines = [json.loads(line) for line in ran.out.splitlines()]
+    assert len(lines) == 13
+    assert set(lines[0]) == {"photo", "error"}
+    for line in lines[1:]:
+        assert line["genus"] in COLOURS
+        assert list(line["probabilities"]) == sorted(COLOURS)
+        assert sum(line["probabilities"].values()) == pytest.approx(1)
+        assert line["confidence"] == max(line["probabilities"].values())
+        assert isinstance(line["unknown"], bool)
+        assert isinstance(line["unknown_score"], float)
     photo = read_photo_file(photos / "photos" / "Red cap" / "0.jpg")
-    prediction = classifier.predict([photo])[0]
-    assert prediction.genus in COLOURS
-    assert set(prediction.probabilities) == set(COLOURS)
-    assert sum(prediction.probabilities.values()) == pytest.approx(1)
-    explanation = classifier.explain(photo)
-    assert explanation.genus in COLOURS
+    assert Classifier.load(checkpoint).explain(photo).genus in COLOURS
+
+
+def test_evaluate_reproduces_the_report_to_the_last_digit(run: Run, checkpoint: Path, prepared: Path) -> None:
+    # Training looks at no test photo: the first evaluation does.
+    assert sum(json.loads((checkpoint / "report.json").read_text())["photos"]["test"].values()) == 0
+    assert run("evaluate", checkpoint, prepared).status == 0
+    before = (checkpoint / "report.json").read_text()
+    assert "rows true, columns told" in run("evaluate", checkpoint, prepared).out
+    assert (checkpoint / "report.json").read_text() == before
+
+
+def test_the_report_is_computed_from_predictions_csv_alone(run: Run, checkpoint: Path) -> None:
+    before = [(checkpoint / name).read_text() for name in ("report.json", "README.md", "config.json")]
+    (checkpoint / "README.md").unlink()
+    assert run("evaluate", checkpoint, "--from-predictions").status == 0
+    assert [(checkpoint / name).read_text() for name in ("report.json", "README.md", "config.json")] == before
+    assert run("evaluate", checkpoint).refusal
 
 
 def test_training_leaves_pictures_for_the_eye(checkpoint: Path) -> None:
@@ -100,6 +142,23 @@ def test_a_transformer_goes_the_same_road(
     network = ("--backbone", backbone, "--random-backbone", "--input-px", 64)
     assert run("train", prepared, "--out", out, *network, *recipe).status == 0
     assert (out / "report.json").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backbone", ["resnet50", "convnext_base"])
+def test_the_notebooks_recipe_runs_both_phases_and_predict_takes_its_checkpoint(
+    backbone: str, run: Run, tmp_path: Path
+) -> None:
+    for name in ("Red cap", "Brown"):
+        paint_photos(tmp_path / "photos" / name, COLOURS[name], 4)
+    prepared, out = tmp_path / "prepared", tmp_path / backbone
+    assert run("prepare", tmp_path / "photos", "--out", prepared).status == 0
+    network = ("--recipe", "notebook", "--backbone", backbone, "--random-backbone")
+    assert run("train", prepared, "--out", out, *network, "--epochs", 2, 1, "--workers", 0).status == 0
+    with (out / "history.csv").open() as file:
+        assert [row["phase"] for row in csv.DictReader(file)] == ["cross-entropy", "cross-entropy", "weighted"]
+    photo = tmp_path / "photos" / "Brown" / "0.jpg"
+    assert json.loads(run("predict", photo, "--json", "--checkpoint", out).out)["genus"] in COLOURS
 
 
 @pytest.mark.parametrize("recipe", [["--recipe", "linear-probe"], ["--epochs", "1", "0"]], ids=["probe", "trained"])
