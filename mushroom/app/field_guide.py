@@ -6,6 +6,21 @@ from mushroom.app import field_marks
 from mushroom.common_names import common_name, common_name_sources
 from mushroom.genera import about
 
+# Streamlit takes drawings (SVG) out of a page's HTML.
+_plate = st.components.v2.component(
+    "mushroom_plate",
+    html='<div class="plate"></div>',
+    css=".plate { color: var(--st-text-color); font-family: var(--st-font); }",
+    js="""
+export default function ({ data, parentElement }) {
+  const plate = parentElement.querySelector('.plate')
+  if (plate.dataset.name === data.name) return
+  plate.dataset.name = data.name
+  plate.innerHTML = data.drawing
+}
+""",
+)
+
 
 def visitors_name(name: str) -> str | None:
     """What people call a genus in the visitor's language, else in English; None where that is not known."""
@@ -26,7 +41,7 @@ def show(name: str, rank: str = "genus") -> None:
     left, right = st.columns(2, gap="large")
     with left:
         if drawn:
-            st.html(drawn)
+            _plate(data={"name": name, "drawing": drawn}, key=f"plate:{name}")
     with right:
         st.markdown("**What to look for**\n" + "\n".join(f"- {mark}" for mark in known.field_marks))
         st.markdown(
