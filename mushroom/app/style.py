@@ -5,13 +5,15 @@ Text is never fainter than 4.5:1 on the page, in light and dark; tests/browser/t
 
 STYLE = """
 <style>
-:root { --quiet: light-dark(#55504a, #b9b6ae); --right: light-dark(#1f6b48, #7fc09c);
+/* Popovers and dialogs lie beside the app: they are as light or dark as the browser, as the app itself is. */
+:root { color-scheme: light dark; --quiet: light-dark(#55504a, #b9b6ae); --right: light-dark(#1f6b48, #7fc09c);
   --wrong: light-dark(#a8480b, #f0a860);
   --serif: "Iowan Old Style", "Palatino Linotype", Palatino, Georgia, "Times New Roman", serif; }
 /* Room to breathe, and lines no longer than the eye likes. */
 [data-testid="stMainBlockContainer"] { max-width: 76rem; padding-top: 4.5rem; padding-bottom: 4rem; }
 /* The safety sentence stays in sight however far a visitor scrolls: under Streamlit's own bar, over the page. */
-[data-testid="stElementContainer"]:has(.safety) { position: sticky; top: 3.75rem; z-index: 50; }
+[data-testid="stElementContainer"]:has(.safety) { position: sticky; top: 3.75rem; z-index: 50;
+  background: light-dark(#fbfaf6, #161917); }
 .safety { display: flex; gap: .6rem; align-items: baseline; margin: 0; padding: .55rem .9rem;
   border-radius: .6rem; font-size: .9rem; line-height: 1.45;
   background: light-dark(#f6e9d9, #33291e); border-left: 4px solid #c9711a; }
@@ -29,10 +31,14 @@ em { font-family: var(--serif); font-style: italic; }
 /* White on the dark theme's light green is 2.1:1. */
 [data-testid="stMultiSelect"] [data-tag] {
   background: light-dark(#2f6b4f, #2b4437) !important; color: #fff !important; }
-.st-key-phone-menu { display: none; }
+/* Streamlit lays a popover over the dialog that was opened from it. */
+body:has([data-testid="stDialog"]) [data-testid="stPopoverBody"] { visibility: hidden; }
+.st-key-phone-menu, .st-key-scroll { display: none; }
 @media (max-width: 640px) {
   [data-testid="stMainBlockContainer"] { padding: 4rem 1rem 3rem; }
   h1 { font-size: 2rem !important; }
+  /* All of them are seen, none behind the edge. */
+  [data-testid="stTabs"] [role="tablist"] { flex-wrap: wrap; }
   /* The whole sentence, in no more than a tenth of the screen. */
   .safety { font-size: .78rem; line-height: 1.28; padding: .25rem .5rem; }
   .safety b { display: none; }
