@@ -126,12 +126,14 @@ export default function ({ data, parentElement, setTriggerValue }) {
     img.alt = ''
     b.textContent = frame.label
     span.textContent = frame.caption
-    button.onclick = () => choose(index)
+    // Whoever chooses a picture looks at it: the next ones do not run over it.
+    button.onclick = () => { still(); choose(index) }
     button.onkeydown = (event) => {
       const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key]
-      if (event.key === 'Enter' || event.key === ' ') { event.preventDefault(); choose(index) }
+      if (event.key === 'Enter' || event.key === ' ') { event.preventDefault(); still(); choose(index) }
       if (!step) return
       event.preventDefault()
+      still()
       choose(Math.max(0, Math.min(data.frames.length - 1, index + step)))
     }
   })

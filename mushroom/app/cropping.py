@@ -140,7 +140,7 @@ def show_button(
             width=PART_PX,
             alt="What the network sees",
         )
-        st.caption(f"This is what the network sees: a square of {side} × {side} points.")
+        st.caption(f"This is what the network sees: a square of {side}\u00a0×\u00a0{side} points.")
 
 
 def suggested(heatmap: np.ndarray, size: tuple[int, int]) -> Rectangle | None:

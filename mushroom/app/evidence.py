@@ -62,14 +62,23 @@ def show(subject: Subject, photo: Image.Image, explanation: "Explanation", class
             f'<span><i style="background:rgb{overlays.AGAINST}"></i>speaks against it</span></p>'
         )
         speaks_for, against = regions.shares_of_evidence(evidence)
-        st.markdown(
-            f"Of the evidence in this layer, **{speaks_for:.0%}** speaks for *{genus}*, **{against:.0%}** against it."
-        )
+        most_probable = explanation.genus == explanation.prediction.genus
+        st.markdown(balance(genus, speaks_for, against, most_probable=most_probable))
         if percent and found:
             st.markdown(f"The hottest {percent} % of the photo are {_count(len(found))}, outlined in white.")
         elif percent:
             st.markdown(f"In this layer nothing speaks for *{genus}*: there is nothing to outline.")
         st.caption("Download > Numbers has every outlined part's place, for every layer.")
+
+
+def balance(genus: str, speaks_for: float, against: float, *, most_probable: bool) -> str:
+    """What the two shares of the evidence, in [0, 1], come to, as Markdown."""
+    sentence = (
+        f"Of the evidence in this layer, **{speaks_for:.0%}** speaks for *{genus}*, **{against:.0%}** against it."
+    )
+    if against > speaks_for and most_probable:
+        sentence += " It is the most probable all the same: every other gets still less."
+    return sentence
 
 
 def _count(number: int) -> str:

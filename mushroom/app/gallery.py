@@ -80,8 +80,11 @@ def answer_text(name: str, prediction: "Prediction") -> str:
     """What the network makes of a drawing, beside what it shows."""
     if prediction.unknown:
         return f"○ {none_of_these(len(prediction.probabilities))}"
-    mark = "✓" if prediction.genus == DRAWN.get(name) else "✗"
-    return f"{mark} {prediction.genus}, {percent(prediction.confidence)}"
+    said, drawn = f"{prediction.genus}, {percent(prediction.confidence)}", DRAWN.get(name)
+    # A network that calls things by names of its own may mean the same.
+    if drawn not in prediction.probabilities:
+        return said
+    return f"{'✓' if prediction.genus == drawn else '✗'} {said}"
 
 
 def _drawing_opener(on_open: Callable[[], None]) -> Callable[[str], None]:

@@ -46,6 +46,24 @@ def section(title: str, anchor: str | None = None) -> None:
     st.header(title, anchor=anchor or False)
 
 
+_scroll = st.components.v2.component(
+    "mushroom_scroll",
+    html="<div></div>",
+    js="""
+export default function ({ data, parentElement }) {
+  if (parentElement.of === data.of) return
+  parentElement.of = data.of
+  document.querySelector('[data-testid="stMain"]')?.scrollTo(0, 0)
+}
+""",
+)
+
+
+def begin_at_the_top(of: str) -> None:
+    """Scroll up when ``of``, what the page is about, is another than before: Streamlit stays where a button was."""
+    _scroll(data={"of": of}, key="scroll")
+
+
 # --- The way between the pages ------------------------------------------------------------------------------
 
 

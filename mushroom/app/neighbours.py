@@ -23,6 +23,7 @@ STYLE = """
 .st-key-neighbours img { border-radius: .5rem; aspect-ratio: 1; object-fit: cover; }
 .neighbour { margin: 0; font-size: .82rem; line-height: 1.3; overflow-wrap: anywhere; }
 .neighbour b, .neighbour span { display: block; }
+@media (max-width: 640px) { .st-key-neighbours > div { flex: 0 0 calc(50% - .5rem); width: auto; min-width: 0; } }
 </style>
 """
 

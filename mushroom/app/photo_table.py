@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from mushroom.app import models, predictions, url_state
-from mushroom.app.subject import Subject
+from mushroom.app import components, models, predictions, server, url_state
+from mushroom.app.subject import VIEWS, Subject, shrunk
 from mushroom.texts import percent, third_answer
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ STYLE = """
 .st-key-views img { border-radius: .6rem; aspect-ratio: 1; object-fit: cover; }
 .view { margin: 0; font-size: .88rem; line-height: 1.35; overflow-wrap: anywhere; }
 .view span { display: block; opacity: .8; }
+@media (max-width: 640px) { .st-key-views > div { flex: 0 0 calc(50% - .5rem); width: auto; min-width: 0; } }
 </style>
 """
 
@@ -56,7 +57,7 @@ def show(subjects: Sequence[Subject], on_open: Callable[[Subject], None]) -> Non
         else:
             st.title(f"{len(subjects)} photos", anchor=False)
     if shows == ONE:
-        _views(subjects, predicted, on_open)
+        _views(classifier, subjects, predicted, on_open)
     else:
         _rows(classifier, subjects, predicted, on_open)
     with st.popover("More", icon=":material/tune:"):
@@ -72,15 +73,14 @@ def _rows(
     predicted: Sequence["Prediction"],
     on_open: Callable[[Subject], None],
 ) -> None:
-    st.caption("Press the box before a row to see why.")
     chosen: Any = st.dataframe(
         [
             {
                 "Photo": subject.thumbnail,
-                "File": subject.title,
                 "Answer": third_answer(len(classifier.genera)) if prediction.unknown else prediction.genus,
-                "Most like": prediction.genus,
                 "Confidence": 100 * prediction.confidence,
+                "Most like": prediction.genus,
+                "File": subject.title,
             }
             for subject, prediction in zip(subjects, predicted, strict=True)
         ],
@@ -95,6 +95,7 @@ def _rows(
         },
         alt="Your photos with the network's answers",
     )
+    st.caption("Press the box before a row to see why.")
     names = [f"{number}. {subject.title}" for number, subject in enumerate(subjects, start=1)]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox(
@@ -157,16 +158,36 @@ def _one_answer(classifier: "Classifier", subjects: Sequence[Subject]) -> None:
     )
 
 
-def _views(subjects: Sequence[Subject], predicted: Sequence["Prediction"], on_open: Callable[[Subject], None]) -> None:
-    """Each photo with its own answer, and the way to its heatmap."""
+def _views(
+    classifier: "Classifier",
+    subjects: Sequence[Subject],
+    predicted: Sequence["Prediction"],
+    on_open: Callable[[Subject], None],
+) -> None:
+    """Each photo with its own answer and the heatmap of what speaks for it, and the way to the whole explanation."""
     st.html(STYLE)
-    with st.container(horizontal=True, gap="medium", key="views"):
+    with st.container(horizontal=True, gap="small", key="views"):
         for number, (subject, prediction) in enumerate(zip(subjects, predicted, strict=True), start=1):
             says = "none of these" if prediction.unknown else prediction.genus
             with st.container(width=CARD_PX, gap="xsmall"):
-                st.image(subject.thumbnail, width="stretch", alt=f"Photo {number}")
+                alt = f"Photo {number}, with the heatmap of what speaks for {prediction.genus}"
+                st.image(_under_heatmap(classifier, subject), width="stretch", alt=alt)
                 st.html(
                     f'<p class="view"><b>{html.escape(subject.title)}</b>'
                     f"<span>says {html.escape(says)}, {percent(prediction.confidence)}</span></p>"
                 )
                 st.button(f"See why: photo {number}", key=f"view:{number}", on_click=on_open, args=(subject,))
+
+
+def _under_heatmap(classifier: "Classifier", subject: Subject) -> bytes:
+    """The photo under the heatmap of what speaks for its own answer, as JPEG; remembered while its photos are here."""
+    from mushroom.explain import overlays
+    from mushroom.explain.layers import default_layer
+
+    remembered: dict[tuple[str, str], bytes] = st.session_state.setdefault(VIEWS, {})
+    if (made_of := (classifier.identity, subject.key)) not in remembered:
+        explanation = predictions.explain(classifier, subject, None, None, predictions.DEFAULT_METHOD)
+        heatmap = explanation.heatmaps[default_layer(explanation.layers).name]
+        small = server.run_queued(lambda: shrunk(subject.read_whole(), 2 * CARD_PX))
+        remembered[made_of] = components.jpeg(overlays.overlay(small, heatmap))
+    return remembered[made_of]

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 CONTRASTIVE = "contrastive"
 """The method that explains one genus against another: asked for in its own panel, not among the methods."""
 
+DEFAULT_METHOD = "gradcam"
+
 EXPLANATIONS_KEPT = 128
 PREDICTIONS_KEPT = 2048
 CHANNELS_KEPT = 16
@@ -29,6 +31,11 @@ CHANNELS_KEPT = 16
 def predict(classifier: "Classifier", subject: Subject) -> "Prediction":
     """The network's answer for the photo."""
     return _predict(classifier.identity, subject.key, classifier, subject.read)
+
+
+def methods(classifier: "Classifier") -> list[str]:
+    """The methods of heatmaps for one name that a visitor can choose from for this network."""
+    return [key for key in classifier.methods if key != CONTRASTIVE]
 
 
 def ranked(prediction: "Prediction") -> list[tuple[str, float]]:

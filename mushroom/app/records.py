@@ -3,8 +3,8 @@
 import csv
 import json
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,13 +63,16 @@ class MostFaithful:
     sample: int
 
 
-def most_faithful(folder: Path) -> MostFaithful | None:
-    """The checkpoint's most faithful layer and method by its report; None where that was not measured."""
+def most_faithful(folder: Path, methods: Collection[str]) -> MostFaithful | None:
+    """The checkpoint's most faithful layer, and the one of ``methods``, by its report; None where none was measured."""
+    from mushroom.explain import faithfulness
+
     measured = report(folder)
     table = measured.faithfulness if measured else None
-    if table is None or table.best is None:
+    if table is None:
         return None
-    return MostFaithful(table.best.layer, table.best.method, table.sample)
+    best = faithfulness.most_faithful([asdict(row) for row in table.rows if row.method in methods])
+    return MostFaithful(best["layer"], best["method"], table.sample) if best else None
 
 
 def report(folder: Path) -> Report | None:

@@ -24,6 +24,7 @@ STYLE = """
 .st-key-copies img { border-radius: .5rem; aspect-ratio: 1; object-fit: cover; }
 .copy { margin: 0; font-size: .82rem; line-height: 1.3; }
 .copy b { display: block; }
+@media (max-width: 640px) { .st-key-copies > div { flex: 0 0 calc(50% - .5rem); width: auto; min-width: 0; } }
 </style>
 """
 

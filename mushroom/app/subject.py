@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 VIEW_PX = 640
 """Longest side of a photo as the pages show it."""
 
+VIEWS = "views"
+"""Key of the session: pictures made of several uploads, which go when they go."""
+
 THUMBNAIL_PX = 120
 """Longest side of a photo in the table of many."""
 
@@ -111,6 +114,13 @@ def shrunk(photo: Image.Image, longest_px: int) -> Image.Image:
     return smaller
 
 
+def enlarged(picture: Image.Image, longest_px: int) -> Image.Image:
+    """The picture with its longest side at least ``longest_px``."""
+    times = longest_px / max(picture.size)
+    size = (max(round(picture.width * times), 1), max(round(picture.height * times), 1))
+    return picture if times <= 1 else picture.resize(size, Image.Resampling.BICUBIC)
+
+
 # --- Which one ----------------------------------------------------------------------------------------------
 
 
@@ -161,6 +171,7 @@ def uploaded() -> dict[str, Subject]:
 def keep_uploads(subjects: Sequence[Subject]) -> None:
     """Replace the visitor's own photos by others, or by none."""
     st.session_state["uploaded"] = {subject.name: subject for subject in subjects}
+    st.session_state.pop(VIEWS, None)
     _all_uploads.update(subjects)
 
 

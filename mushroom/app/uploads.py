@@ -20,7 +20,7 @@ NAMES_TOLD = 3
 
 
 def show_area() -> None:
-    """The area, and under it why a file could not be used."""
+    """The area."""
     if own_window := server.uploads_need_own_window():
         st.info(
             f"Your browser lets no photo be sent from inside this page. [Open Mushroom by itself]({own_window}) to try "

@@ -1,7 +1,6 @@
 """The photo under one layer's heatmap, with its controls, and the film strip of all layers."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -10,7 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from mushroom.app import components, cropping, downloads, layout, models, predictions, records, url_state
 from mushroom.app.components import Rectangle
-from mushroom.app.subject import Subject, shrunk
+from mushroom.app.subject import VIEW_PX, Subject, enlarged, shrunk
 
 if TYPE_CHECKING:
     from mushroom.classifier import Classifier, Explanation
@@ -43,13 +42,12 @@ def show(
             cropping.show_button(subject, photo, explanation, layer, classifier)
             colours = _more(explanation, classifier)
             downloads.show_button(subject, explanation, classifier, layer, opacity, colours)
-            _trust(classifier.folder, explanation.layers)
+            _trust(classifier, explanation.layers)
             _share(subject)
     with picture:
+        seen = cropping.over_whole(photo, explanation.heatmaps[layer.name], subject.crop, opacity, colours)
         st.image(
-            components.jpeg(
-                cropping.over_whole(photo, explanation.heatmaps[layer.name], subject.crop, opacity, colours)
-            ),
+            components.jpeg(enlarged(seen, VIEW_PX)),
             width="stretch",
             alt=f"{_title(subject)}, with the heatmap of what speaks for {explanation.genus}",
         )
@@ -119,7 +117,7 @@ def _sliders(explanation: "Explanation", layer: "Layer") -> float:
         opacity = int(str(url_state.choice("opacity", OPACITIES, "50", what="opacity")))
         st.slider("Opacity of the heatmap", 0, 100, step=5, format="%d %%", **url_state.widget("opacity", opacity))
     st.caption(
-        f"**{layer.label[:1].upper()}{layer.label[1:]}.** This layer sees the photo as {layer.width} × "
+        f"**{layer.label[:1].upper()}{layer.label[1:]}.** This layer sees the photo as {layer.width}\u00a0×\u00a0"
         f"{layer.height} points."
     )
     return opacity / 100
@@ -147,7 +145,7 @@ def _more(explanation: "Explanation", classifier: "Classifier") -> str:
         models.choose_checkpoint()
         st.selectbox(
             "Method",
-            [key for key in classifier.methods if key != predictions.CONTRASTIVE],
+            predictions.methods(classifier),
             format_func=lambda key: METHODS[key].title,
             **url_state.widget("method", explanation.method),
         )
@@ -175,13 +173,13 @@ def _colour_title(name: str) -> str:
     return COLOUR_TITLES.get(name, name)
 
 
-def _trust(folder: Path, layers: "tuple[Layer, ...]") -> None:
+def _trust(classifier: "Classifier", layers: "tuple[Layer, ...]") -> None:
     """Which layer was measured to be the most faithful, and a button that goes there."""
     from mushroom.explain.methods import METHODS
 
     names = [layer.name for layer in layers]
     with st.popover("Which layer should I trust?", icon=":material/verified:"):
-        best = records.most_faithful(folder)
+        best = records.most_faithful(classifier.folder, predictions.methods(classifier))
         if best is None or best.layer not in names:
             st.markdown("For this network that has not been measured yet.")
             return
@@ -189,7 +187,7 @@ def _trust(folder: Path, layers: "tuple[Layer, ...]") -> None:
         st.markdown(
             f"**Layer {names.index(best.layer) + 1} of {len(names)} with {title}.** On {best.sample} test "
             "photos, the parts that these heatmaps call important were covered and uncovered again. Of all layers "
-            "and methods, these changed the network's answer the way true reasons should."
+            "and of the methods under More, these changed the network's answer the way true reasons should."
         )
         st.button("Show it", on_click=_show_best, args=(best,), key="show_best")
 
@@ -214,13 +212,16 @@ def _share(subject: Subject) -> None:
             "This link shows what you see: photo, part, model, layer, method, colours, and the open "
             "question with what you chose in it."
         )
-        st.code(_link(st.context.url or "", st.query_params.to_dict()), language=None, wrap_lines=True)
+        st.code(link(st.context.url or "", st.query_params.to_dict()), language=None, wrap_lines=True)
 
 
-def _link(address: str, choices: Mapping[str, str]) -> str:
+def link(address: str, choices: Mapping[str, str]) -> str:
+    """The page's address with the choices, as text to send."""
     from urllib.parse import urlencode
 
+    # A bare host gets its slash: not every program takes it for a link without.
     page = address.partition("?")[0]
+    page += "/" if page.count("/") == 2 else ""
     return f"{page}?{urlencode(choices)}" if choices else page
 
 

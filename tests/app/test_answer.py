@@ -14,16 +14,41 @@ from answers import prediction
 from pages import noise
 from PIL import Image
 
-from mushroom.app import answer_text, bars, components, corrections, downloads, photo_table
-from mushroom.app.records import TrackRecord
+from mushroom.app import answer_text, bars, components, corrections, downloads, evidence, gallery, photo_table, records
+from mushroom.app.records import MostFaithful, TrackRecord
 from mushroom.app.subject import Subject
 from mushroom.classifier import Classifier, Prediction
+from mushroom.evaluation.report import Chance, FaithfulnessRow, FaithfulnessTable
 from mushroom.genera import GENERA
 
 pytestmark = pytest.mark.usefixtures("painted")
 
 
 # --- The answer in words ------------------------------------------------------------------------------------
+
+
+def test_a_drawing_is_marked_only_by_a_network_that_has_its_name() -> None:
+    assert gallery.answer_text("Fly_agaric", prediction("Amanita")) == "✓ Amanita, 90%"
+    assert gallery.answer_text("Fly_agaric", prediction("Russula")) == "✗ Russula, 90%"
+    own = replace(prediction(), genus="fly agarics", probabilities={"fly agarics": 0.9, "others": 0.1})
+    assert gallery.answer_text("Fly_agaric", own) == "fly agarics, 90%"
+
+
+def test_an_answer_that_most_evidence_speaks_against_is_explained() -> None:
+    assert "every other gets still less" in evidence.balance("Russula", 0.03, 0.97, most_probable=True)
+    assert "every other" not in evidence.balance("Russula", 0.03, 0.97, most_probable=False)
+    assert "every other" not in evidence.balance("Russula", 0.6, 0.4, most_probable=True)
+
+
+def test_the_layer_to_trust_is_with_a_method_that_the_page_can_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    def row(method: str, layer: str, insertion: float) -> FaithfulnessRow:
+        return FaithfulnessRow(method, layer, 0, 0.1, insertion, 0.0, 0.0, 0.0)
+
+    rows = (row("contrastive", "late", 0.9), row("gradcam", "late", 0.5), row("gradcam", "early", 0.7))
+    measured = SimpleNamespace(faithfulness=FaithfulnessTable(8, 0, rows, Chance(0.0, 0.0, 0.0, 0.0)))
+    monkeypatch.setattr(records, "report", lambda folder: measured)
+    assert records.most_faithful(Path(), ["gradcam"]) == MostFaithful("early", "gradcam", 8)
+    assert records.most_faithful(Path(), ["layercam"]) is None
 
 
 def test_the_track_record_says_whose_photos_and_is_not_told_of_drawings(

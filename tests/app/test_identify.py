@@ -9,7 +9,7 @@ from pages import give, headline, noise, open_page, press, texts
 from PIL import Image
 
 from mushroom.app import subject, uploads
-from mushroom.app.subject import Refusal, shrunk
+from mushroom.app.subject import Refusal, enlarged, shrunk
 from mushroom.genera import GENERA
 
 pytestmark = pytest.mark.usefixtures("painted")
@@ -183,6 +183,13 @@ def test_a_smaller_copy_leaves_the_photo_as_it_is() -> None:
     assert shrunk(photo, 200).size == (200, 150)
     assert photo.size == (800, 600)
     assert shrunk(photo, 1000).size == (800, 600)
+
+
+@pytest.mark.parametrize(
+    ("size", "output"), [((200, 100), (640, 320)), ((800, 600), (800, 600)), ((1, 2000), (1, 2000))]
+)
+def test_a_small_photo_is_shown_as_large_as_others(size: tuple[int, int], output: tuple[int, int]) -> None:
+    assert enlarged(Image.new("RGB", size), 640).size == output
 
 
 # --- Several photos -----------------------------------------------------------------------------------------

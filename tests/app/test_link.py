@@ -7,6 +7,8 @@ import pytest
 from pages import open_page, texts
 from streamlit.testing.v1 import AppTest
 
+from mushroom.app import viewer
+
 pytestmark = pytest.mark.usefixtures("painted")
 
 
@@ -107,6 +109,12 @@ def test_a_cover_that_is_none_falls_back_with_a_note(value: str, test_photo: str
     app = open_page("identify", photo=test_photo, panel="cover", cover=value)
     assert not app.exception
     assert any("not at hand here" in info.value for info in app.info)
+
+
+def test_a_link_to_the_start_page_has_its_slash() -> None:
+    assert viewer.link("http://host:8501", {"drawing": "Waxcap"}) == "http://host:8501/?drawing=Waxcap"
+    assert viewer.link("https://host/app?old=1", {"genus": "a b"}) == "https://host/app?genus=a+b"
+    assert viewer.link("https://host/compare", {}) == "https://host/compare"
 
 
 def test_one_mushroom_is_in_the_link() -> None:

@@ -115,11 +115,11 @@ def five_steps(photo: Image.Image, genus: str, input_px: int, found: "Channels")
     shown = network_input.resize((STEP_PX, STEP_PX), Image.Resampling.BICUBIC)
     heatmap = found.heatmap.numpy()
     return [
-        Step("What it sees", f"The photo becomes a square of {input_px} × {input_px} points.", shown),
+        Step("What it sees", f"The photo becomes a square of {input_px}\u00a0×\u00a0{input_px} points.", shown),
         Step(
             "Patterns",
-            f"Stage by stage it looks for patterns: {count:,} of them in the end, each on a grid of {width} × "
-            f"{height}. This one, number {most + 1}, speaks most for {genus} here.",
+            f"Stage by stage it looks for patterns: {count:,} of them in the end, each on a grid of "
+            f"{width}\u00a0×\u00a0{height}. This one, number {most + 1}, speaks most for {genus} here.",
             _cells(maps[most]),
         ),
         Step(

@@ -34,8 +34,6 @@ from mushroom.texts import RANKS
 if TYPE_CHECKING:
     from mushroom.classifier import Classifier, Explanation
 
-DEFAULT_METHOD = "gradcam"
-
 STYLE = """
 <style>
 .answer { margin: .1rem 0 0; padding: 0; font-family: var(--serif);
@@ -58,12 +56,14 @@ STYLE = """
   height: auto !important; clip: auto !important; clip-path: none !important; white-space: normal !important;
   overflow: visible !important; margin: 0 !important; flex-basis: 100%; font-size: .85rem; color: var(--wrong); }
 [data-testid="stFileUploader"] div:has(> span[role="alert"]) { flex-wrap: wrap; height: auto; max-width: none; }
-.st-key-picture img { max-height: 22rem; width: auto; max-width: 100%; object-fit: contain; border-radius: .7rem; }
+/* The picture's box is the picture's own, whatever its shape: no bars beside it, and round corners. */
+.st-key-picture img { width: auto !important; height: auto; max-width: 100%; max-height: 22rem;
+  border-radius: .7rem; }
 .st-key-camera-box video, .st-key-camera-box img { max-height: 55vh; object-fit: contain; }
 @media (max-width: 640px) {
   .answer { font-size: 1.8rem; }
   .sure { font-size: .98rem; }
-  .st-key-picture img { width: 100%; max-height: 20rem; }
+  .st-key-picture img { max-height: 20rem; }
   .st-key-upload { flex-wrap: wrap; }
   .st-key-upload > div:has([data-testid="stFileUploader"]) { flex: 1 1 100%; }
   .st-key-camera-box video, .st-key-camera-box img { max-height: 45vh; }
@@ -92,7 +92,7 @@ def render() -> None:
     if subject is not None:
         _answer(subject, several=len(several))
     elif len(several) > 1:
-        _top_line()
+        _top_line("several photos")
         uploads.show_refusals()
         photo_table.show(several, uploads.open_one)
     else:
@@ -109,8 +109,8 @@ def _welcome() -> None:
         "the photo made it think so.",
     )
     st.html(WELCOME_STYLE)
-    uploads.show_area()
     uploads.show_refusals()
+    uploads.show_area()
     drawings = gallery.show(uploads.forget_refusals)
     _warm_up(drawings)
 
@@ -130,8 +130,9 @@ def _warm_up(drawings: Mapping[str, DeltaGenerator]) -> None:
 # --- The answer ---------------------------------------------------------------------------------------------
 
 
-def _top_line(several: int = 0) -> None:
-    """The way back, and the way to another photo."""
+def _top_line(of: str, several: int = 0) -> None:
+    """The way back, and the way to another photo. ``of`` is what the page is about: it begins at its top."""
+    layout.begin_at_the_top(of)
     with st.container(horizontal=True, vertical_alignment="center", key="top-line"):
         if several > 1:
             st.button(
@@ -143,7 +144,7 @@ def _top_line(several: int = 0) -> None:
 
 
 def _answer(subject: Subject, several: int) -> None:
-    _top_line(several)
+    _top_line(subject.sha256, several)
     uploads.show_refusals()
     classifier = models.chosen_classifier()
     if classifier is None:
@@ -175,9 +176,11 @@ def _explained(classifier: "Classifier", subject: Subject) -> "tuple[Image.Image
     """The photo to show and the heatmaps for the chosen genus and method; None, with a sentence, if it is gone."""
     from mushroom.explain.methods import METHODS
 
-    methods = [key for key in classifier.methods if key != predictions.CONTRASTIVE]
+    methods = predictions.methods(classifier)
     method = str(
-        url_state.choice("method", methods, DEFAULT_METHOD, what="method", title=lambda key: METHODS[key].title)
+        url_state.choice(
+            "method", methods, predictions.DEFAULT_METHOD, what="method", title=lambda key: METHODS[key].title
+        )
     )
     try:
         photo = preview(subject)
