@@ -1,10 +1,14 @@
 """axe-core over every page, light and dark: nothing of the app's own is left, Streamlit's own is listed by name."""
 
+import io
 import re
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
 from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.browser
@@ -50,7 +54,7 @@ def settled(page: Page) -> None:
         "() => document.getAnimations().every(a => a.playState !== 'running' || a.effect.getTiming().iterations > 99)",
         timeout=WAIT_MS,
     )
-    page.wait_for_timeout(1000)
+    page.wait_for_timeout(500)
 
 
 FAINT_SVG_TEXT = """
@@ -66,7 +70,9 @@ FAINT_SVG_TEXT = """
     .map((value) => value <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4)
     .reduce((sum, value, index) => sum + value * [0.2126, 0.7152, 0.0722][index], 0)
   const paper = luminance(getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor)
-  return [...document.querySelectorAll('svg text')].filter((text) => text.textContent.trim()).map((text) => {
+  const roots = [document, ...[...document.querySelectorAll('*')].map((one) => one.shadowRoot).filter(Boolean)]
+  const texts = roots.flatMap((root) => [...root.querySelectorAll('svg text')])
+  return texts.filter((text) => text.textContent.trim()).map((text) => {
     const style = getComputedStyle(text)
     const ink = luminance(style.fill)
     const ratio = (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05)
@@ -89,26 +95,79 @@ PAGES = {
 }
 
 
+# --- What a page shows when something on it is pressed -------------------------------------------------------
+
+UPLOAD = '[data-testid="stFileUploaderDropzone"] input[type=file]'
+
+
+def popover(name: str) -> Callable[[Page], None]:
+    def open_it(page: Page) -> None:
+        page.keyboard.press("Escape")
+        page.get_by_role("button", name=name, exact=True).click()
+        expect(page.locator("[data-testid=stPopoverBody]")).to_be_visible()
+
+    return open_it
+
+
+def several_photos(page: Page) -> None:
+    payloads: list[Any] = []
+    for seed in (1, 2):
+        values = np.random.default_rng(seed).integers(0, 255, (48, 64, 3)).astype(np.uint8)
+        Image.fromarray(values).save(buffer := io.BytesIO(), "PNG")
+        payloads.append({"name": f"{seed}.png", "mimeType": "image/png", "buffer": buffer.getvalue()})
+    page.locator(UPLOAD).set_input_files(payloads)
+    expect(page.get_by_text("What do these photos show?")).to_be_visible(timeout=WAIT_MS)
+
+
+def one_mushroom(page: Page) -> None:
+    page.get_by_text("One mushroom", exact=True).click()
+    expect(page.get_by_text("One answer from all")).to_be_visible(timeout=WAIT_MS)
+
+
+def guess_first(page: Page) -> None:
+    page.get_by_text("Guess first").click()
+    expect(page.locator(".answer-line")).to_have_count(0)
+
+
+def question_to_the_class(page: Page) -> None:
+    page.locator(".st-key-photos").get_by_role("button", name=re.compile("^Open no")).first.click()
+    expect(page.get_by_role("heading", name="Which is it?")).to_be_visible(timeout=WAIT_MS)
+
+
+STATES: dict[str, tuple[Callable[[Page], None], ...]] = {
+    "identify": (several_photos, one_mushroom),
+    "answer": (popover("Share"), popover("More"), popover("Cut to the mushroom")),
+    "browse": (guess_first, question_to_the_class),
+}
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("path", PAGES.values(), ids=PAGES)
-def test_axe_finds_nothing_of_ours(browser: Any, address: str, test_photo: str, path: str, theme: str) -> None:
+@pytest.mark.parametrize("name", PAGES)
+def test_axe_finds_nothing_of_ours(browser: Any, address: str, test_photo: str, name: str, theme: str) -> None:
     context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme=theme)
     page = context.new_page()
-    page.goto(f"{address}/{path.format(photo=test_photo)}", timeout=WAIT_MS)
+    page.goto(f"{address}/{PAGES[name].format(photo=test_photo)}", timeout=WAIT_MS)
     settled(page)
-    problems = found(page)
-    for _ in range(LOOKS):
-        if not problems:
-            break
-        # On a busy machine a style can arrive after the text it is for.
-        page.wait_for_timeout(2000)
-        problems = found(page)
+    problems = patiently_found(page)
     faint = page.evaluate(FAINT_SVG_TEXT)
     alts = page.locator("img").evaluate_all("images => images.map((image) => image.alt)")
     buttons = page.locator("[data-testid=stMain]").get_by_role("button").all_inner_texts()
+    for change in STATES.get(name, ()):
+        change(page)
+        settled(page)
+        problems += patiently_found(page)
     context.close()
     assert problems == []
     assert faint == []
     assert not [alt for alt in alts if re.search(r"[*_`#]{1,2}\w+[*_`]", alt)]
     named = [name for name in buttons if name.startswith("Open")]
     assert len(named) == len(set(named))
+
+
+def patiently_found(page: Page) -> list[str]:
+    """What axe-core finds, and finds again: on a busy machine a style can arrive after the text it is for."""
+    for _ in range(LOOKS):
+        if not (problems := found(page)):
+            break
+        page.wait_for_timeout(2000)
+    return problems

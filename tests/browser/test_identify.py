@@ -77,6 +77,9 @@ def test_answer_surety_and_picture_are_seen_without_scrolling(page: Page, addres
     page.goto(f"{address}/?drawing=Fly_agaric")
     for place in (".answer", ".sure", PICTURE):
         expect(page.locator(place)).to_be_in_viewport(ratio=0.99)
+    # The picture's box has the picture's own shape: no bars beside it.
+    width, height = page.locator(PICTURE).evaluate("image => [image.clientWidth, image.clientHeight]")
+    assert abs(width - height) <= 1
 
 
 # --- What was given -----------------------------------------------------------------------------------------
@@ -158,6 +161,14 @@ def test_the_camera_fits_a_phone_closes_after_the_shot_and_takes_its_full_resolu
     expect(page.locator(".answer")).to_be_visible()
     expect(page.locator(".st-key-camera-box")).to_have_count(0)
     assert natural_width(page) == 640
+    # From beside an answer, too: nothing lies over the window.
+    page.set_viewport_size({"width": 320, "height": 640})
+    page.get_by_role("button", name="Another photo").click()
+    page.get_by_role("button", name="Camera").click()
+    expect(shoot).to_be_in_viewport(ratio=0.99)
+    shoot.click()
+    expect(page.locator(".st-key-camera-box")).to_have_count(0)
+    expect(page.locator(".answer")).to_be_visible()
 
 
 # --- Addresses ----------------------------------------------------------------------------------------------
