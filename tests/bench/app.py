@@ -111,9 +111,11 @@ SHOWN = """() => {
   const picture = document.querySelector('.st-key-picture img')
   const captions = [...document.querySelectorAll('[data-testid=stCaptionContainer]')]
   const layer = captions.find((caption) => caption.textContent.includes('This layer sees'))
-  return picture && layer && [picture.src, picture.alt, layer.textContent].join()
+  const roots = [...document.querySelectorAll('*')].map((element) => element.shadowRoot).filter(Boolean)
+  const frame = roots.map((root) => root.querySelector('.strip [aria-checked=true]')).find(Boolean)
+  return picture && layer && frame && [picture.src, picture.alt, layer.textContent, frame.textContent].join()
 }"""
-"""What a visitor sees of the chosen layer and genus: two heatmaps may be the same picture, where both are empty."""
+"""What a visitor sees of the chosen layer and genus: two layers may have the same picture and caption."""
 
 
 def change_picture(page: Page, act: Callable[[], None]) -> Callable[[], None]:
