@@ -10,7 +10,10 @@ from mushroom.genera import about
 _plate = st.components.v2.component(
     "mushroom_plate",
     html='<div class="plate"></div>',
-    css=".plate { color: var(--st-text-color); font-family: var(--st-font); }",
+    css="""
+.plate { color: var(--st-text-color); font-family: var(--st-font); }
+@media (max-width: 640px) { .plate text { font-size: 14px; } }
+""",
     js="""
 export default function ({ data, parentElement }) {
   const plate = parentElement.querySelector('.plate')

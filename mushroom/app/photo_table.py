@@ -24,7 +24,11 @@ STYLE = """
 .st-key-views img { border-radius: .6rem; aspect-ratio: 1; object-fit: cover; }
 .view { margin: 0; font-size: .88rem; line-height: 1.35; overflow-wrap: anywhere; }
 .view span { display: block; opacity: .8; }
-@media (max-width: 640px) { .st-key-views > div { flex: 0 0 calc(50% - .5rem); width: auto; min-width: 0; } }
+@media (max-width: 640px) {
+  .st-key-views > div { flex: 0 0 calc(50% - .5rem); width: auto; min-width: 0; }
+  /* On a phone the table's own buttons would always lie over what is above it. */
+  [data-testid="stFullScreenFrame"]:has([data-testid="stDataFrame"]) [data-testid="stElementToolbar"] { display: none; }
+}
 </style>
 """
 
@@ -35,6 +39,7 @@ def show(subjects: Sequence[Subject], on_open: Callable[[Subject], None]) -> Non
     if classifier is None:
         models.choose_checkpoint()
         return
+    st.html(STYLE)
     progress = st.progress(0.0, text="Looking at your photos …")
     predicted = []
     for number, subject in enumerate(subjects, start=1):
@@ -73,6 +78,7 @@ def _rows(
     predicted: Sequence["Prediction"],
     on_open: Callable[[Subject], None],
 ) -> None:
+    st.caption("Press the box before a row to see why.")
     chosen: Any = st.dataframe(
         [
             {
@@ -95,7 +101,6 @@ def _rows(
         },
         alt="Your photos with the network's answers",
     )
-    st.caption("Press the box before a row to see why.")
     names = [f"{number}. {subject.title}" for number, subject in enumerate(subjects, start=1)]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox(
@@ -165,7 +170,6 @@ def _views(
     on_open: Callable[[Subject], None],
 ) -> None:
     """Each photo with its own answer and the heatmap of what speaks for it, and the way to the whole explanation."""
-    st.html(STYLE)
     with st.container(horizontal=True, gap="small", key="views"):
         for number, (subject, prediction) in enumerate(zip(subjects, predicted, strict=True), start=1):
             says = "none of these" if prediction.unknown else prediction.genus

@@ -32,7 +32,7 @@ em { font-family: var(--serif); font-style: italic; }
 [data-testid="stMultiSelect"] [data-tag] {
   background: light-dark(#2f6b4f, #2b4437) !important; color: #fff !important; }
 /* Streamlit lays a popover over the dialog that was opened from it. */
-body:has([data-testid="stDialog"]) [data-testid="stPopoverBody"] { visibility: hidden; }
+body:has([data-testid="stDialog"]) [data-testid="stPopoverBody"] { display: none !important; }
 .st-key-phone-menu, .st-key-scroll { display: none; }
 @media (max-width: 640px) {
   [data-testid="stMainBlockContainer"] { padding: 4rem 1rem 3rem; }

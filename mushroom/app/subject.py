@@ -46,6 +46,11 @@ GONE = (
     "given to. If it was yours, the connection was lost meanwhile: give it again."
 )
 
+SEVERAL_GONE = (
+    "The photos that this link is about were a visitor's own and are not here: photos stay in the session that they "
+    "were given to. If they were yours, the connection was lost meanwhile: give them again."
+)
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -172,6 +177,7 @@ def keep_uploads(subjects: Sequence[Subject]) -> None:
     """Replace the visitor's own photos by others, or by none."""
     st.session_state["uploaded"] = {subject.name: subject for subject in subjects}
     st.session_state.pop(VIEWS, None)
+    url_state.choose("several", None)
     _all_uploads.update(subjects)
 
 

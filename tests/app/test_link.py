@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from pages import open_page, texts
+from pages import give, noise, open_page, texts
 from streamlit.testing.v1 import AppTest
 
 from mushroom.app import viewer
@@ -117,6 +117,15 @@ def test_a_link_to_the_start_page_has_its_slash() -> None:
     assert viewer.link("https://host/compare", {}) == "https://host/compare"
 
 
-def test_one_mushroom_is_in_the_link() -> None:
+def test_several_photos_that_are_gone_are_told_once() -> None:
     app = open_page("identify", several="one")
+    assert "give them again" in texts(app)
+    assert "several" not in app.query_params
+    assert "give them again" not in texts(app.run())
+
+
+def test_one_mushroom_is_in_the_link() -> None:
+    app = give(open_page("identify"), ("1.png", noise(1)), ("2.png", noise(2)))
+    app.get("button_group")[0].set_value("One mushroom").run()
     assert query(app)["several"] == ["one"]
+    assert "several" not in query(give(app, ("3.png", noise(3)), ("4.png", noise(4))))

@@ -27,7 +27,7 @@ from mushroom.app import (
     viewer,
 )
 from mushroom.app.answer_text import headline_html, track_record_html
-from mushroom.app.subject import Subject, current_subject, preview, uploaded
+from mushroom.app.subject import SEVERAL_GONE, Subject, current_subject, preview, uploaded
 from mushroom.errors import MushroomError
 from mushroom.texts import RANKS
 
@@ -96,6 +96,9 @@ def render() -> None:
         uploads.show_refusals()
         photo_table.show(several, uploads.open_one)
     else:
+        if "several" in st.query_params:
+            layout.note(SEVERAL_GONE)
+            url_state.choose("several", None)
         _welcome()
 
 
