@@ -167,11 +167,15 @@ def _create_for_size(timm_name: str, input_px: int | None, pretrained: bool) -> 
         ways += [{"img_size": input_px}] if input_px else []
         for way in ways:
             try:
-                return timm.create_model(timm_name, pretrained=pretrained, num_classes=0, **way)
+                backbone = timm.create_model(timm_name, pretrained=pretrained, num_classes=0, **way)
             except TypeError as error:
                 # An architecture that does not know the option; anything else is not ours to try again.
                 if next(iter(way)) not in str(error):
                     raise
+                continue
+            # Swin of timm before 1.0.30 takes any option, and does nothing with one that it does not know.
+            if "img_size" in way or not getattr(backbone.get_submodule("patch_embed"), "strict_img_size", False):
+                return backbone
     return timm.create_model(timm_name, pretrained=pretrained, num_classes=0)
 
 

@@ -135,6 +135,14 @@ def test_grids_that_follow_the_photo_take_another_size_in_training() -> None:
     assert backbone(torch.zeros(1, 3, 64, 64)).shape == backbone(torch.zeros(1, 3, 96, 96)).shape == (1, 192)
 
 
+def test_windows_follow_the_photo_where_timm_drops_the_option_it_does_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As Swin of timm before 1.0.30 does.
+    create = timm.create_model
+    monkeypatch.setattr(timm, "create_model", lambda *args, dynamic_img_size=False, **kwargs: create(*args, **kwargs))
+    backbone = create_backbone("swin_tiny_patch4_window7_224", 64).eval()
+    assert backbone(torch.zeros(1, 3, 64, 64)).shape == backbone(torch.zeros(1, 3, 96, 96)).shape == (1, 768)
+
+
 def test_a_checkpoint_brings_its_fixed_grid_back(tmp_path: Path) -> None:
     config = ModelConfig(name="small", backbone="mixer_s32_224", input_px=96, genera=GENERA)
     model = build_model(config).eval()
