@@ -33,7 +33,10 @@ DEFAULT_BACKBONE = "tf_efficientnet_lite2"
 LINEAR_HEAD_DROPOUT = 0.3
 RANDOM = "random"
 PRETRAINED = "pretrained"
-TRIED_PX = (64, 96, 128, 160, 192, 224, 256, 288, 320, 384, 448, 512)
+USUAL_STEP_PX = 32
+"""Sizes that are tried for a network that does not take one are multiples of this, or of its patches."""
+
+SMALLEST_PX, LARGEST_PX = 64, 518
 
 
 def backbone_of(backbone: str | None, start: str) -> str:
@@ -115,13 +118,14 @@ def new_network(config: ModelConfig, start: str, seed: int) -> GenusNet:
 
 
 def check_sizes(model: GenusNet, config: ModelConfig, recipe: Recipe) -> None:
-    """One forward pass at the sizes of training and of the finished network.
+    """One forward pass at the sizes of training and of the finished network; a probe has only the latter.
 
     Raises TrainingError with a size that fits where the network takes one of them not.
     """
-    for option, size_px in (("--set train_px=", recipe.train_px), ("--input-px ", config.input_px)):
+    training = [("--set train_px=", recipe.train_px)] if recipe.phases else []
+    for option, size_px in (*training, ("--input-px ", config.input_px)):
         if not _takes(model, size_px):
-            nearest_first = sorted(TRIED_PX, key=lambda px: abs(px - size_px))
+            nearest_first = sorted(_likely_sizes(model), key=lambda px: abs(px - size_px))
             fitting = next((other for other in nearest_first if _takes(model, other)), None)
             raise TrainingError(
                 f"{config.backbone} takes no photos of {size_px} px: "
@@ -131,6 +135,14 @@ def check_sizes(model: GenusNet, config: ModelConfig, recipe: Recipe) -> None:
                     else "none of the usual sizes fits either; choose another backbone."
                 )
             )
+
+
+def _likely_sizes(model: GenusNet) -> range:
+    """Sides of photos that such a network may take."""
+    patches = getattr(getattr(model.backbone, "patch_embed", None), "patch_size", None)
+    patch_px = patches[0] if isinstance(patches, tuple) else USUAL_STEP_PX
+    step_px = patch_px if USUAL_STEP_PX % patch_px else USUAL_STEP_PX
+    return range(-(-SMALLEST_PX // step_px) * step_px, LARGEST_PX + 1, step_px)
 
 
 @torch.inference_mode()

@@ -61,6 +61,7 @@ def test_a_run_starts_from_a_file_or_from_random_numbers(tmp_path: Path) -> None
     [
         ("inception_v3", 64, 299, "takes no photos of 64 px: try --input-px 96"),
         ("mixer_s32_224", 224, 192, "takes no photos of 192 px: try --set train_px=224"),
+        ("eva02_tiny_patch14_224", 150, 154, "takes no photos of 150 px: try --input-px 154"),
     ],
 )
 def test_a_size_that_does_not_fit_is_told_before_training_with_one_that_does(
@@ -70,6 +71,14 @@ def test_a_size_that_does_not_fit_is_told_before_training_with_one_that_does(
     recipe = replace(DEFAULT, input_px=input_px, train_px=train_px)
     with pytest.raises(TrainingError, match=sentence):
         check_sizes(new_network(config, RANDOM, 0), config, recipe)
+
+
+def test_a_probe_is_asked_for_no_size_of_training_because_it_has_none() -> None:
+    config = replace(CONFIG, backbone="eva02_tiny_patch14_224", input_px=154)
+    network = new_network(config, RANDOM, 0)
+    check_sizes(network, config, replace(LINEAR_PROBE, input_px=154))
+    with pytest.raises(TrainingError, match="photos of 256 px: try --input-px 252"):
+        check_sizes(network, replace(config, input_px=256), LINEAR_PROBE)
 
 
 @pytest.mark.parametrize("backbone", ["vit_tiny_patch16_224", "swin_tiny_patch4_window7_224", "hrnet_w18_small"])
