@@ -243,7 +243,9 @@ def when_to_use(folders: Mapping[str, Path]) -> dict[str, str]:
     seconds = {name: found.latency.median_s for name, found in reports.items() if found and found.latency}
     # The validation split may choose; the test split is for reporting alone.
     best = max(right, key=lambda name: _share_right(answers(folders[name], "validation") or answers(folders[name])))
-    fastest = min(seconds, key=lambda name: seconds[name]) if len(seconds) > 1 else None
+    # Times of different machines say nothing of which network is fast.
+    places = {found.latency.where for found in reports.values() if found and found.latency}
+    fastest = min(seconds, key=lambda name: seconds[name]) if len(seconds) > 1 and len(places) == 1 else None
     for name in right:
         if name == best:
             role = "The most often right on the photos kept for choosing."

@@ -176,8 +176,13 @@ def measure_latency(classifier: Classifier) -> Latency:
         repeats=LATENCY_REPEATS,
         layers=len(classifier.layers),
         threads=torch.get_num_threads(),
-        processor=platform.machine(),
+        processor=_processor(classifier.device),
+        device=classifier.device.type,
     )
+
+
+def _processor(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
 
 
 def measure_faithfulness(classifier: Classifier, prepared: Prepared, photo_count: int) -> FaithfulnessTable:

@@ -44,6 +44,8 @@ def model_card(config: ModelConfig, report: Report, parameters: int, address: st
         genera=", ".join(config.genera),
         genus_names=config.genera,
         other_genera=config.other_genera,
+        # The background's folders are genera or not: a checkpoint of species does not say.
+        known_others="other genera" if config.rank == "genus" else "others",
         test=test,
         others=report.unknown.splits["test"].kinds if test else {},
         several=report.several,

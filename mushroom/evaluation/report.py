@@ -207,7 +207,10 @@ class FaithfulnessTable:
 
 @dataclass(frozen=True)
 class Latency:
-    """Seconds from a decoded photo to its answer and the heatmaps of all ``layers``, one photo at a time."""
+    """Seconds from a decoded photo to its answer and the heatmaps of all ``layers``, one photo at a time.
+
+    ``processor`` is what the network ran on, a GPU by its name, and ``device`` its kind as torch calls it.
+    """
 
     median_s: float
     fastest_s: float
@@ -216,6 +219,14 @@ class Latency:
     layers: int
     threads: int
     processor: str
+    device: str = "cpu"
+
+    @property
+    def where(self) -> str:
+        """What the network ran on, in words."""
+        if self.device == "cpu":
+            return f"{self.threads} threads of a processor"
+        return f"{self.processor} ({self.device})"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from huggingface_hub import ModelCard
 
 from mushroom.errors import CheckpointError
 from mushroom.evaluation.model_card import model_card
-from mushroom.evaluation.report import Report, write_report
+from mushroom.evaluation.report import Latency, Report, write_report
 from mushroom.evaluation.scoring import build_report, calibrate
 from mushroom.evaluation.summary import BEGIN, END, read_block, summary, write_block
 from mushroom.model import Ancestor, ModelConfig, Provenance
@@ -61,7 +61,17 @@ def test_the_card_says_what_the_provenance_says_and_no_more() -> None:
 
 
 def test_other_genera_that_are_known_by_name_are_counted_on_the_card() -> None:
-    assert "2 other genera by name" in model_card(replace(CONFIG, other_genera=("A", "B")), report("a"), 1)
+    config = replace(CONFIG, other_genera=("A", "B"))
+    assert "2 others by name" in model_card(config, report("a"), 1)
+    assert "2 other genera by name" in model_card(replace(config, rank="genus"), report("a"), 1)
+
+
+def test_the_card_says_what_the_time_was_measured_on() -> None:
+    latency = Latency(0.25, 0.2, 0.3, repeats=50, layers=4, threads=2, processor="x86_64")
+    on_cpu = model_card(CONFIG, replace(report("a"), latency=latency), 1)
+    assert "0.25 s, median of 50 on 2 threads of a processor |" in on_cpu
+    gpu = replace(latency, processor="NVIDIA H100", device="cuda")
+    assert "median of 50 on NVIDIA H100 (cuda) |" in model_card(CONFIG, replace(report("a"), latency=gpu), 1)
 
 
 def test_a_card_without_a_test_split_says_so() -> None:
