@@ -40,6 +40,8 @@ URL_CHOICES = {
         "copies",
         "correction",
         "several",
+        "row",
+        "guess",
     ),
     "compare": (*ABOUT_THE_PHOTO, "model", "genus", "layer", "colours", "compare", "scale"),
     "browse": ("model", "true", "predicted", "answer", "order", "guess"),

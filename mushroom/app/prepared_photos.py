@@ -1,7 +1,9 @@
 """The prepared folder on this machine: the photos of the test split, with their true genera."""
 
+import hashlib
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,6 +90,21 @@ def test_genera() -> dict[str, str]:
     """True genus of each photo of the test split on this machine, by its name; empty where there is none."""
     found = prepared()
     return _test_genera(found.fingerprint, found) if found else {}
+
+
+@st.cache_data(max_entries=2, show_spinner=False)
+def _links(fingerprint: str, _photos: Sequence[str]) -> dict[str, str]:
+    return {link_name(photo): photo for photo in _photos} | {photo: photo for photo in _photos}
+
+
+def photos_by_link() -> dict[str, str]:
+    """The photos of the test split by what links call them: their own names, too, for links that people write."""
+    return _links(prepared_fingerprint() or "", list(test_genera()))
+
+
+def link_name(photo: str) -> str:
+    """A photo's name in links that are made here: its own would tell a class the genus, which is its folder's."""
+    return hashlib.sha256(photo.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
 def test_photo_path(photo: str) -> Path:

@@ -150,7 +150,8 @@ def _named_subject() -> Subject | None:
     drawing = url_state.choice("drawing", list(drawings()), None, what="drawing")
     photo = None
     if "photo" in st.query_params or url_state.chosen("photo") is not None:
-        photo = url_state.choice("photo", list(prepared_photos.test_genera()), None, what="test photo")
+        by_link = prepared_photos.photos_by_link()
+        photo = by_link.get(url_state.choice("photo", list(by_link), None, what="test photo") or "")
     upload = url_state.choice("upload", list(uploads), None, what="photo", missing=GONE)
     if photo is None and drawing is None:
         return uploads.get(str(upload))
@@ -199,7 +200,7 @@ def show_drawing(name: str) -> None:
 def show_test_photo(photo: str) -> None:
     """Look at a photo of the test split, named as in the manifest; a visitor's own photos are put away."""
     keep_uploads(())
-    show(photo=photo)
+    show(photo=prepared_photos.link_name(photo))
 
 
 def close() -> None:

@@ -196,21 +196,31 @@ PALE_BELOW = 10
 
 
 def confusion_cells(confusion: Sequence[Sequence[int]], names: Sequence[str], *, pressable: bool) -> list[list[Cell]]:
-    """Cells of ``verdict.confusion``: rows are the true names, columns the names and "none"; "true/told" is sent."""
-    answers = [*names, "none"]
+    """Cells of ``verdict.confusion``: rows are the true names, columns the names and last "none of these".
+
+    What a press sends says ``pressed_confusion``.
+    """
+    answers = [*names, "none of these"]
     return [
         [
             Cell(
                 text=str(count) if count else "",
                 title=f"{count} {'photo' if count == 1 else 'photos'} of {true}, told {answer}",
                 share=count / (sum(row) + PALE_BELOW),
-                kind="meant" if true == answer else "mistake",
-                name=f"{true}/{answer}" if pressable and count else "",
+                kind="meant" if at == column else "mistake",
+                # Places, not names: a name may hold any letter, and may be "none".
+                name=f"{at}/{column}" if pressable and count else "",
             )
-            for answer, count in zip(answers, row, strict=True)
+            for column, (answer, count) in enumerate(zip(answers, row, strict=True))
         ]
-        for true, row in zip(names, confusion, strict=True)
+        for at, (true, row) in enumerate(zip(names, confusion, strict=True))
     ]
+
+
+def pressed_confusion(pressed: str, names: Sequence[str]) -> tuple[str, str | None]:
+    """The true name, and what was told (None: "none of these"), of a pressed cell of ``confusion_cells``."""
+    true, told = map(int, pressed.split("/"))
+    return names[true], names[told] if told < len(names) else None
 
 
 def describe_confusion(confusion: Sequence[Sequence[int]], names: Sequence[str]) -> str:

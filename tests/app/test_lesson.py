@@ -11,10 +11,9 @@ from answers import answer
 from networks import SMALL, untrained_checkpoint
 from pages import open_page, texts
 
-from mushroom.app import field_marks, heatmap_grid, lesson
+from mushroom.app import field_marks, filters, heatmap_grid, lesson, prepared_photos
+from mushroom.app.filters import Filters
 from mushroom.app.heatmap_grid import Scaled
-from mushroom.app.pages import browse
-from mushroom.app.pages.browse import Filters
 from mushroom.app.records import Names
 from mushroom.genera import GENERA
 
@@ -74,8 +73,8 @@ def test_each_photo_is_told_right_told_wrong_or_turned_away() -> None:
         answer("c", "Boletus", "Boletus", 0.3, unknown=True),
     ]
 
-    def names(**filters: object) -> str:
-        return "".join(each.photo for each in browse.matching(found, Filters(**({"order": "most_sure"} | filters))))
+    def names(**asked: object) -> str:
+        return "".join(each.photo for each in filters.matching(found, Filters(**({"order": "most_sure"} | asked))))
 
     assert names() == "abc"
     assert names(order="least_sure") == "cba"
@@ -83,13 +82,13 @@ def test_each_photo_is_told_right_told_wrong_or_turned_away() -> None:
     assert names(true="Amanita") == "ab"
     assert names(predicted="Boletus") == "bc"
     assert (names(answer="right"), names(answer="wrong"), names(answer="unknown")) == ("a", "b", "c")
-    assert names(sure=(0.5, 0.7)) == "b"
+    assert names(sure=(50, 70)) == "b"
 
 
 def test_what_the_photos_are_together_is_said() -> None:
     known = Names(GENERA)
-    assert browse.describe(19, Filters(answer="wrong"), known) == "19 photos told wrong"
-    assert browse.describe(1, Filters(true="Amanita", answer="unknown"), known) == (
+    assert filters.describe(19, Filters(answer="wrong"), known) == "19 photos told wrong"
+    assert filters.describe(1, Filters(true="Amanita", answer="unknown"), known) == (
         "1 photo of Amanita told “none of the nine”"
     )
 
@@ -120,29 +119,70 @@ def test_a_changed_manifest_is_said_and_not_that_there_are_no_photos(
 
 
 def test_a_row_knows_where_a_photo_stands() -> None:
-    row = lesson.Row(("a", "b"), "2 photos told wrong")
+    row = lesson.Row(("a", "b"), "2 photos told wrong", Filters(answer="wrong"))
     assert lesson.position(row, "b") == 1
     assert lesson.position(row, "c") is None
     assert lesson.position(None, "a") is None
 
 
-def test_the_score_counts_the_class_and_the_network() -> None:
+def test_the_score_counts_the_class_and_the_network_and_comes_back_from_its_text() -> None:
     guesses = [lesson.Guess("Amanita", True, False), lesson.Guess("Boletus", False, False)]
-    assert lesson.score(guesses) == lesson.Score(1, 0, 2)
+    counted = lesson.NOTHING_YET.after(guesses[0]).after(guesses[1])
+    assert counted == lesson.Score(1, 0, 2)
+    assert lesson.score_from_text(counted.text) == counted
+    for strange in ("", "1-2", "3-0-2", "0-0-99999", "-1-0-1", "01-0-2", "٣-٣-٣"):
+        assert lesson.score_from_text(strange) is None
+
+
+@pytest.mark.parametrize("asked", [Filters(), Filters("Amanita", "Boletus", "wrong", (5, 70), "loss")])
+def test_filters_come_back_from_their_text(asked: Filters) -> None:
+    known = Names(("Amanita", "Boletus", "a/b & c=d"))
+    assert filters.from_text(asked.text, known) == asked
+    strange_name = Filters("a/b & c=d")
+    assert filters.from_text(strange_name.text, known) == strange_name
+    for strange in (
+        "true=Russula",
+        "sure=1",
+        "sure=5-x",
+        "sure=0-999",
+        "sure=90-10",
+        "colour=red",
+        "x",
+        "answer=wrong&answer=wrong",
+    ):
+        assert filters.from_text(strange, known) is None
+
+
+def test_a_page_that_is_loaded_anew_goes_on_in_its_row(test_photo: str) -> None:
+    app = open_page("identify", photo=test_photo, row=filters.ALL)
+    assert not app.exception
+    assert any(button.label.startswith("Back to the ") for button in app.button)
+    assert {"Previous", "Next"} <= {button.label for button in app.button}
+    for strange in ("answer=nonsense", "true=Nothing"):
+        app = open_page("identify", photo=test_photo, row=strange)
+        assert not app.exception
+        assert "Next" not in {button.label for button in app.button}
+
+
+def test_a_link_to_a_test_photo_does_not_tell_its_genus(test_photo: str) -> None:
+    short = prepared_photos.link_name(test_photo)
+    assert test_photo.split("/")[0] not in short
+    app = open_page("identify", photo=short)
+    assert not app.exception
+    assert "The photo is of the genus <em>" + test_photo.split("/")[0] in texts(app)
 
 
 def test_guess_first_hides_the_answer_until_the_class_has_chosen(test_photo: str) -> None:
-    app = open_page("identify", photo=test_photo)
-    assert 'class="answer"' in texts(app)
-    app.session_state[lesson.GUESS_FIRST] = True
-    app.run()
+    assert 'class="answer"' in texts(open_page("identify", photo=test_photo))
+    app = open_page("identify", photo=test_photo, guess="3-4-5")
     assert 'class="answer"' not in texts(app)
     assert test_photo.split("/")[0] not in texts(app)
     app.pills(key="lesson_guess").set_value(test_photo.split("/")[0]).run()
     assert not app.exception
     assert 'class="answer"' in texts(app)
     assert "You said " in texts(app)
-    assert "you 1 of 1" in texts(app)
+    assert "you 4 of 6" in texts(app)
+    assert app.query_params["guess"] in (["4-4-6"], ["4-5-6"], "4-4-6", "4-5-6")
 
 
 # --- Report and About ---------------------------------------------------------------------------------------

@@ -112,9 +112,22 @@ def test_the_matrix_has_a_column_none_and_its_cells_add_up() -> None:
     assert "Told right: 2 of 4 photos; told none of these: 1." in output
     assert "Boletus taken for Amanita (1)" in output
     cells = tables.confusion_cells(confusion, KNOWN.names, pressable=True)
-    assert (cells[1][0].kind, cells[1][0].name) == ("mistake", "Boletus/Amanita")
+    assert cells[1][0].kind == "mistake"
+    assert tables.pressed_confusion(cells[1][0].name, KNOWN.names) == ("Boletus", "Amanita")
+    assert tables.pressed_confusion(cells[0][2].name, KNOWN.names) == ("Amanita", None)
     assert (cells[0][0].kind, cells[0][2].kind) == ("meant", "mistake")
     assert not cells[0][1].name
+
+
+def test_a_cell_of_names_that_look_like_separators_or_answers_says_what_was_pressed() -> None:
+    names = ("a/b", "none", "b")
+    cells = tables.confusion_cells([[1, 1, 1, 1]] * 3, names, pressable=True)
+    for true, row in zip(names, cells, strict=True):
+        assert [tables.pressed_confusion(cell.name, names) for cell in row] == [
+            *((true, told) for told in names),
+            (true, None),
+        ]
+        assert [cell.kind for cell in row].count("meant") == 1
 
 
 def test_one_wrong_photo_does_not_look_like_two_hundred_right_ones() -> None:

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from mushroom.evaluation.predictions import KNOWN, read_predictions
+from mushroom.genera import GENERA
 
 pytestmark = pytest.mark.browser
 
@@ -26,6 +27,13 @@ def most_probable(painted_app: dict[str, str]) -> list[tuple[str, str]]:
     known = read_predictions(folder / "predictions.csv").where(KNOWN, "test")
     named = np.array(known.genera)[known.logits[:, : len(known.genera)].argmax(axis=1)]
     return list(zip(known.genus.tolist(), named.tolist(), strict=True))
+
+
+def phone(browser: Any, width: int, theme: str) -> Any:
+    agent = "Mozilla/5.0 (Linux; Android 15) AppleWebKit/537.36 Chrome/140.0 Mobile Safari/537.36 Mobi"
+    return browser.new_context(
+        viewport={"width": width, "height": 740}, user_agent=agent, has_touch=True, color_scheme=theme
+    )
 
 
 def cards(page: Page) -> Any:
@@ -60,16 +68,44 @@ def test_a_filter_shows_only_what_it_says_and_survives_the_way_back(
     assert set(re.findall(r"[✓✗○] (\w+)", page.locator(".st-key-photos").inner_text())) == {true}
 
 
-def test_guess_first_keeps_the_answer_until_the_class_has_chosen(page: Page, address: str) -> None:
+def test_guess_first_by_mouse_keeps_the_answer_until_the_class_has_chosen(page: Page, address: str) -> None:
     page.goto(f"{address}/browse")
     page.get_by_text("Guess first").click()
     expect(page.locator(".answer-line")).to_have_count(0)
     cards(page).first.click()
     expect(page.get_by_role("heading", name="Which is it?")).to_be_visible()
     expect(page.locator(".answer")).to_have_count(0)
+    # The address bar is on the wall, too.
+    assert not any(genus in page.url for genus in GENERA)
     page.locator(".st-key-lesson_guess").get_by_text("Russula").click()
     expect(page.get_by_text("You said Russula")).to_be_visible()
     expect(page.locator(".answer")).to_be_visible()
+
+
+def test_a_lesson_by_finger_on_a_small_dark_phone_goes_on_after_a_reload(browser: Any, address: str) -> None:
+    context = phone(browser, 320, "dark")
+    page = context.new_page()
+    page.goto(f"{address}/browse?order=most_sure", timeout=WAIT_MS)
+    page.get_by_text("Guess first").tap()
+    expect(page.locator(".answer-line")).to_have_count(0)
+    count = cards(page).count()
+    cards(page).first.tap()
+    guess = page.locator(".st-key-lesson_guess")
+    guess.get_by_text("Amanita").tap()
+    expect(page.get_by_text("So far: you")).to_contain_text("of 1, the network")
+    page.get_by_role("button", name="Next").tap()
+    expect(page.get_by_text(f"2 of {count}")).to_be_visible()
+    expect(page.locator(".answer")).to_have_count(0)
+    page.reload()
+    expect(page.get_by_text(f"2 of {count}")).to_be_visible()
+    guess.get_by_text("Boletus").tap()
+    expect(page.get_by_text("So far: you")).to_contain_text("of 2, the network")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    page.get_by_role("button", name=re.compile("Back to the")).tap()
+    expect(page.get_by_role("button", name="Begin the score anew")).to_be_visible()
+    expect(page).to_have_url(re.compile("order=most_sure"))
+    assert page.locator('[data-testid="stException"]').count() == 0
+    context.close()
 
 
 def test_a_press_on_a_cell_of_the_matrix_shows_its_photos(page: Page, address: str) -> None:
@@ -83,6 +119,48 @@ def test_a_press_on_a_cell_of_the_matrix_shows_its_photos(page: Page, address: s
     count = int(name.split(" ")[0])
     expect(cards(page)).to_have_count(count)
     expect(page.locator(".answer-line").first).to_contain_text(true if answered == "none" else answered)
+
+
+def test_a_count_shows_the_photos_that_it_counts_whatever_was_asked_before(
+    page: Page, address: str, painted_app: dict[str, str]
+) -> None:
+    true, named = next((true, named) for true, named in most_probable(painted_app) if true != named)
+    page.goto(f"{address}/browse?predicted={named}")
+    page.get_by_text("Counts by genus").click()
+    cell = page.get_by_role("button", name=re.compile(f"^{true}: .* photos, all$"))
+    count = int((cell.get_attribute("aria-label") or "").split(" ")[1])
+    cell.click()
+    expect(page).to_have_url(re.compile(f"true={true}"))
+    expect(cards(page)).to_have_count(count)
+    assert "predicted" not in page.url
+
+
+def test_the_report_tells_by_keys_what_more_surety_costs(page: Page, address: str) -> None:
+    page.goto(f"{address}/report")
+    shares = page.locator(".share")
+    expect(shares).to_have_attribute("aria-label", re.compile("of the photos are named"))
+    slider = page.get_by_role("slider", name="It must be at least this sure")
+    slider.press("End")
+    expect(slider).to_have_attribute("aria-valuenow", "99")
+    expect(shares).to_have_attribute("aria-label", re.compile("^[0-9<]+% of the photos are named"))
+    before = shares.get_attribute("aria-label")
+    slider.press("Home")
+    expect(shares).not_to_have_attribute("aria-label", before or "")
+
+
+def test_a_comparison_of_layers_names_its_photo_and_takes_another_by_keys(page: Page, address: str) -> None:
+    page.goto(f"{address}/compare?drawing=Fly_agaric&compare=layers")
+    expect(page.get_by_text("A drawing of ours: Fly agaric")).to_be_visible()
+    expect(page.locator(".heatmaps tbody tr")).to_have_count(3)
+    # Methods beside each other, and the layers of one: two small tables with as many cells as they have names.
+    for table in page.get_by_role("group", name=re.compile("^Agreement between")).all():
+        names = table.get_by_role("columnheader").count()
+        assert table.get_by_role("cell").count() - 1 == names**2
+    another = page.get_by_text("Another photo", exact=True)
+    another.focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Milkcap").press("Enter")
+    expect(page.get_by_text("A drawing of ours: Milkcap")).to_be_visible()
 
 
 def test_the_report_begins_with_its_verdict_and_its_links_lead_to_sections(page: Page, address: str) -> None:
@@ -122,8 +200,7 @@ def test_the_report_prints_whole_on_a4(page: Page, address: str) -> None:
 
 @pytest.mark.parametrize("width", [320, 390])
 def test_filters_fold_on_a_phone_and_nothing_overflows(browser: Any, address: str, width: int) -> None:
-    agent = "Mozilla/5.0 (Linux; Android 15) AppleWebKit/537.36 Chrome/140.0 Mobile Safari/537.36 Mobi"
-    context = browser.new_context(viewport={"width": width, "height": 740}, user_agent=agent, has_touch=True)
+    context = phone(browser, width, "light")
     page = context.new_page()
     page.goto(f"{address}/browse", timeout=WAIT_MS)
     expect(cards(page).first).to_be_visible()

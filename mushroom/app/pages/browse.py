@@ -1,30 +1,14 @@
 """Browse: the photos of the test split with what the network told of each, filtered and sorted; a press opens one."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import streamlit as st
 
-from mushroom.app import gallery, layout, lesson, models, prepared_photos, records, tables, url_state, verdict
+from mushroom.app import filters, gallery, layout, lesson, models, prepared_photos, records, tables, url_state, verdict
+from mushroom.app.filters import ANSWERS, ANY, EVERY_PERCENT, ORDERS, PAGE, SURE_BETWEEN, Filters
 from mushroom.app.prepared_photos import test_genera, test_photo_path
 from mushroom.app.records import Answer, Names
 from mushroom.texts import none_of_these, percent
-
-ANY = "any"
-ANSWERS: dict[str, tuple[str, Callable[[Answer], bool]]] = {
-    ANY: ("All", lambda answer: True),
-    "right": ("Told right", lambda answer: answer.right),
-    "wrong": ("Told wrong", lambda answer: answer.wrong),
-    "unknown": ("Told “none of these”", lambda answer: answer.unknown),
-}
-"""What a visitor is told, by the value in the URL: its title, and which photos it keeps. Each photo is in one."""
-
-ORDERS: dict[str, tuple[str, Callable[[Answer], Any]]] = {
-    "least_sure": ("Least sure first", lambda answer: answer.confidence),
-    "most_sure": ("Most sure first", lambda answer: -answer.confidence),
-    "loss": ("Largest loss first", lambda answer: -answer.loss),
-}
 
 PAGE_PHOTOS = 28
 """Photos on one page of the gallery: a few rows on a wide screen, and no long wait on a slow line."""
@@ -39,18 +23,6 @@ STYLE = """
 .answer-line span { display: block; color: var(--quiet); }
 </style>
 """
-
-
-@dataclass(frozen=True)
-class Filters:
-    """What a visitor asked for: true and predicted names or ``ANY``, a key of ``ANSWERS``, a range of confidence in
-    [0, 1], a key of ``ORDERS``."""
-
-    true: str = ANY
-    predicted: str = ANY
-    answer: str = ANY
-    sure: tuple[float, float] = (0.0, 1.0)
-    order: str = "least_sure"
 
 
 def render() -> None:
@@ -79,11 +51,11 @@ def render() -> None:
     if report and report.data_fingerprint not in ("", prepared_photos.prepared_fingerprint()):
         layout.note("The photos on this machine are not quite those that this network was tested on.")
     known = records.names(folder)
-    filters = _filters(known)
+    asked = _filters(known)
     hidden = lesson.switch()
     if not hidden:
         _counts(found, known)
-    _gallery(matching(found, filters), filters, known, hidden=hidden)
+    _gallery(filters.matching(found, asked), asked, known, hidden=hidden)
 
 
 def _no_photos() -> None:
@@ -131,27 +103,13 @@ def _filters(known: Names) -> Filters:
             "Order", list(ORDERS), format_func=lambda key: ORDERS[key][0], **url_state.widget("order", order)
         )
         low, high = st.slider(
-            "How sure, in percent", 0, 100, (0, 100), format="%d %%", key="sure_between", persist_state="session"
+            "How sure, in percent", 0, 100, EVERY_PERCENT, format="%d %%", key=SURE_BETWEEN, persist_state="session"
         )
-    return Filters(true, predicted, answer, (low / 100, high / 100), order)
+    return Filters(true, predicted, answer, (low, high), order)
 
 
 def _on_a_phone() -> bool:
     return "Mobi" in st.context.headers.get("User-Agent", "")
-
-
-def matching(found: Sequence[Answer], filters: Filters) -> list[Answer]:
-    """Those of ``found`` that all filters let through, sorted."""
-    low, high = filters.sure
-    fitting = [
-        answer
-        for answer in found
-        if filters.true in (ANY, answer.true_genus)
-        and filters.predicted in (ANY, answer.genus)
-        and ANSWERS[filters.answer][1](answer)
-        and low <= answer.confidence <= high
-    ]
-    return sorted(fitting, key=lambda answer: (ORDERS[filters.order][1](answer), answer.photo))
 
 
 def _counts(found: Sequence[Answer], known: Names) -> None:
@@ -190,35 +148,20 @@ def _count_cell(
 
 def _show_counted(pressed: str) -> None:
     name, _, answer = pressed.rpartition("/")
-    url_state.choose("true", name)
-    url_state.choose("predicted", None)
-    url_state.choose("answer", answer)
+    filters.ask(Filters(true=name, answer=answer))
 
 
 # --- Photos -------------------------------------------------------------------------------------------------
 
 
-def describe(count: int, filters: Filters, known: Names) -> str:
-    """What the photos shown are together: "19 photos told wrong", "206 photos of Amanita told right"."""
-    with_answer = {
-        ANY: "",
-        "right": " told right",
-        "wrong": " told wrong",
-        "unknown": f" told “{none_of_these(len(known.names))}”",
-    }
-    of = "" if filters.true == ANY else f" of {filters.true}"
-    taken = "" if filters.predicted == ANY else f" taken for {filters.predicted}"
-    return f"{count} photo{'' if count == 1 else 's'}{of}{taken}{with_answer[filters.answer]}"
-
-
-def _gallery(shown: Sequence[Answer], filters: Filters, known: Names, *, hidden: bool) -> None:
+def _gallery(shown: Sequence[Answer], asked: Filters, known: Names, *, hidden: bool) -> None:
     if not shown:
         st.info("No photo of the test split is like that. Loosen a filter.", icon=":material/filter_alt_off:")
         return
-    title = describe(len(shown), filters, known)
+    title = filters.describe(len(shown), asked, known)
     counted = verdict.tally(shown)
     mixed = f": {counted.right} told right, {counted.wrong} wrong, {counted.turned_away} turned away"
-    st.markdown(f"**{title}**{'' if hidden or filters.answer != ANY else mixed}.")
+    st.markdown(f"**{title}**{'' if hidden or asked.answer != ANY else mixed}.")
     pages = -(-len(shown) // PAGE_PHOTOS)
     first = (_page(pages) - 1) * PAGE_PHOTOS
     chosen_photo = None
@@ -227,21 +170,21 @@ def _gallery(shown: Sequence[Answer], filters: Filters, known: Names, *, hidden:
             if _card(answer, number, known, hidden=hidden):
                 chosen_photo = answer.photo
     if chosen_photo:
-        lesson.begin([answer.photo for answer in shown], title)
+        lesson.begin([answer.photo for answer in shown], title, asked)
         # Another photo starts with its own genus.
         url_state.choose("genus", None)
         url_state.choose("against", None)
         url_state.choose("crop", None)
-        layout.go_to("identify", photo=chosen_photo)
+        layout.go_to("identify", photo=prepared_photos.link_name(chosen_photo), row=asked.text)
 
 
 def _page(pages: int) -> int:
     if pages == 1:
         return 1
     # Where the filters leave fewer pages than the visitor had turned, the last one is shown.
-    if st.session_state.get("browse_page", 1) > pages:
-        st.session_state["browse_page"] = pages
-    return st.pagination(pages, key="browse_page", persist_state="session")
+    if st.session_state.get(PAGE, 1) > pages:
+        st.session_state[PAGE] = pages
+    return st.pagination(pages, key=PAGE, persist_state="session")
 
 
 def _card(answer: Answer, number: int, known: Names, *, hidden: bool) -> bool:

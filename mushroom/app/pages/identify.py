@@ -158,7 +158,7 @@ def _answer(subject: Subject, several: int) -> None:
     if explained is None:
         return
     photo, explanation = explained
-    lesson.show_row(subject)
+    lesson.show_row(subject, classifier.folder)
     if lesson.hides_answer(subject):
         answer = explanation.prediction
         lesson.ask(subject, photo, classifier.genera, None if answer.unknown else answer.genus)

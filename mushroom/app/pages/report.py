@@ -8,9 +8,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from mushroom.app import layout, models, records, report_charts, tables, url_state, verdict
+from mushroom.app import filters, layout, models, records, report_charts, tables, url_state, verdict
+from mushroom.app.filters import Filters
 from mushroom.app.records import Answer, Names
-from mushroom.evaluation.report import Report, SplitScores
+from mushroom.evaluation.report import Latency, Report, SplitScores
 from mushroom.genera import GENERA, colours
 from mushroom.texts import RANKS, percent
 
@@ -206,7 +207,7 @@ def _matrix(answers: Sequence[Answer], known: Names, split: str) -> None:
     confusion = verdict.confusion(answers, known.names)
     tables.table(
         known.names,
-        [*known.names, "none"],
+        [*known.names, "none of these"],
         tables.confusion_cells(confusion, known.names, pressable=split == "test"),
         label=f"Photos by true {known.rank} and by what is told",
         key=f"confusion:{split}",
@@ -215,10 +216,11 @@ def _matrix(answers: Sequence[Answer], known: Names, split: str) -> None:
     )
     st.markdown(tables.describe_confusion(confusion, known.names))
     if cell := st.session_state.pop("cell_pressed", None):
-        true, _, answered = cell.partition("/")
-        if answered == "none":
-            layout.go_to("browse", true=true, answer="unknown")
-        layout.go_to("browse", true=true, predicted=answered, answer="right" if true == answered else "wrong")
+        true, told = tables.pressed_confusion(cell, known.names)
+        answer = "unknown" if told is None else "right" if true == told else "wrong"
+        asked = Filters(true, told or filters.ANY, answer)
+        filters.ask(asked)
+        layout.go_to("browse", **asked.choices)
 
 
 def _remember_cell(name: str) -> None:
@@ -278,6 +280,10 @@ def _row(name: str, folder: Path, split: str) -> dict[str, str] | None:
         "Most probable right": f"{scores.accuracy:.1%}",
         "Macro-F1": f"{scores.macro_f1:.2f}",
         "Calibration error": f"{scores.ece_after:.3f}",
-        "Seconds a photo": f"{report.latency.median_s:.2f}" if report.latency else "",
+        "Seconds a photo": _seconds(report.latency) if report.latency else "",
         "Photos": str(counted.count),
     }
+
+
+def _seconds(latency: Latency) -> str:
+    return f"{latency.median_s:.2f}" + ("" if latency.device == "cpu" else f", {latency.processor}")
