@@ -77,7 +77,8 @@ def rounded(value: Any) -> Any:
 def test_a_report_is_computed_from_the_predictions_beside_it(folder: Path) -> None:
     report = report_of(folder)
     calibration = Calibration(report.temperature, report.unknown.threshold)
-    again = build_report(read_predictions(folder / "predictions.csv"), calibration)
+    before = read_config(folder).provenance.sources
+    again = build_report(read_predictions(folder / "predictions.csv"), calibration, before)
     measured = {"faithfulness", "latency", "data_fingerprint", "weights_sha256", "rank"}
     again = replace(again, **{name: getattr(report, name) for name in measured})
     # Processors add up sums in other orders: their last digits differ.

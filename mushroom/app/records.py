@@ -203,6 +203,28 @@ def _answers(
     ], ""
 
 
+def learned_sources(folder: Path) -> frozenset[str]:
+    """Sources of the photos that the network learned from, here or before this training; empty where nothing tells."""
+    path = folder / PREDICTIONS_FILE
+    trained = _trained_sources(folder, path.stat().st_mtime_ns) if path.is_file() else frozenset()
+    config = folder / CONFIG_FILE
+    provenance = _read_json(config, config.stat().st_mtime_ns)[0].get("provenance") if config.is_file() else None
+    before = provenance.get("sources", ()) if isinstance(provenance, dict) else ()
+    return trained | {str(source) for source in before}
+
+
+@st.cache_data(max_entries=REPORTS_KEPT, show_spinner=False)
+def _trained_sources(folder: Path, changed_ns: int) -> frozenset[str]:
+    from mushroom.evaluation.predictions import KNOWN, read_predictions
+
+    try:
+        read = read_predictions(folder / PREDICTIONS_FILE)
+    except CheckpointError:
+        # It is said where its answers are asked for.
+        return frozenset()
+    return frozenset(read.source[(read.kind == KNOWN) & (read.split == "train")].tolist()) - {""}
+
+
 @dataclass(frozen=True)
 class TrackRecord:
     """Of ``count`` test photos that were told a genus with a confidence from ``lower`` to ``upper``, ``right`` were

@@ -1,7 +1,7 @@
 """What the answers for photos of known genus come to, in counts and in sentences that a visitor understands."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from mushroom.app.records import Answer, Names
@@ -88,22 +88,21 @@ def demand(answers: Sequence[Answer], confidence: float) -> Demand:
     return Demand(sum(answer.right for answer in named), sum(answer.wrong for answer in named), len(answers))
 
 
-def from_unseen_sources(answers: Sequence[Answer], learned_from: Sequence[Answer]) -> list[Answer]:
-    """Those of the answers whose photo comes from a source that no photo of the training split comes from."""
-    sources = {answer.source for answer in learned_from}
-    return [answer for answer in answers if answer.source and answer.source not in sources]
+def from_unseen_sources(answers: Sequence[Answer], learned_from: Collection[str]) -> list[Answer]:
+    """Those of the answers whose photo comes from none of the sources that the network learned from."""
+    return [answer for answer in answers if answer.source and answer.source not in learned_from]
 
 
 # --- Sentences ----------------------------------------------------------------------------------------------
 
 
 def sentences(
-    answers: Sequence[Answer], learned_from: Sequence[Answer], unknown: UnknownScores | None, known: Names
+    answers: Sequence[Answer], learned_from: Collection[str], unknown: UnknownScores | None, known: Names
 ) -> list[str]:
     """Four sentences, Markdown: what a visitor gets, with which genera, when it is sure, and for other things.
 
-    ``unknown`` is what the report measured of other photos in this split, by their kind. A sentence that there is
-    nothing to say in is left out.
+    ``learned_from`` are the sources that it learned from, ``unknown`` is what the report measured of other photos in
+    this split, by their kind. A sentence that there is nothing to say in is left out.
     """
     found = [
         _what_a_visitor_gets(answers, learned_from, known),
@@ -114,7 +113,7 @@ def sentences(
     return [sentence for sentence in found if sentence]
 
 
-def _what_a_visitor_gets(answers: Sequence[Answer], learned_from: Sequence[Answer], known: Names) -> str:
+def _what_a_visitor_gets(answers: Sequence[Answer], learned_from: Collection[str], known: Names) -> str:
     strangers = from_unseen_sources(answers, learned_from)
     if len(strangers) < STRANGERS:
         strangers = []
@@ -174,10 +173,10 @@ def _when_sure(answers: Sequence[Answer]) -> str:
 
 def _other_things(unknown: UnknownScores | None, known: Names) -> str:
     kinds = [
-        f"{percent(values.caught)} of {values.count} photos of {kind.replace('_', ' ')}"
+        f"{percent(values.caught)} of {values.count} photos ({kind.replace('_', ' ')})"
         for kind, values in (unknown.kinds.items() if unknown else ())
         if values.caught is not None
     ]
     if not kinds:
         return ""
-    return f"Of other things it turns away {' and '.join(kinds)}: the rest gets one of its {len(known.names)} names."
+    return f"Of other things it turns away {', '.join(kinds)}: the rest gets one of its {len(known.names)} names."

@@ -105,7 +105,8 @@ def report_again(checkpoint: Path) -> Report:
     predictions = read_predictions(checkpoint / PREDICTIONS_FILE)
     if predictions.genera != config.genera:
         raise CheckpointError(f"{PREDICTIONS_FILE} of {checkpoint.name} answers other genera than its config.")
-    report = build_report(predictions, Calibration(config.temperature, config.unknown_threshold))
+    calibration = Calibration(config.temperature, config.unknown_threshold)
+    report = build_report(predictions, calibration, config.provenance.sources)
     report = replace(
         report, rank=config.rank, data_fingerprint=config.data_fingerprint, weights_sha256=weights_hash(checkpoint)
     )

@@ -76,7 +76,7 @@ class SplitScores:
     told right of those that are not turned away. ``accuracy``, ``top2``, ``mean_recall`` and the F1 scores are of the
     most probable genus, told or not. ``confusion`` has the true genus in rows; columns are what is told: the genera,
     then none of them. ``ece_before`` and ``ece_after`` are calibration errors without and with the temperature.
-    ``unseen_source_photos`` are those of sources that no training photo is from.
+    ``unseen_source_photos`` are those of sources that the network learned nothing from, before this training either.
     """
 
     count: int

@@ -3,7 +3,7 @@
 Whoever holds a checkpoint folder can compute this again from its predictions, temperature and unknown threshold.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,12 +67,16 @@ def calibrate(predictions: Predictions) -> Calibration:
     return Calibration(temperature, fit_unknown_threshold(validation.unknown_score))
 
 
-def build_report(predictions: Predictions, calibration: Calibration) -> Report:
-    """All of a report that predictions alone can give, with the answers read by ``calibration``."""
+def build_report(predictions: Predictions, calibration: Calibration, learned_before: Collection[str] = ()) -> Report:
+    """All of a report that predictions alone can give, with the answers read by ``calibration``.
+
+    ``learned_before`` are the sources that the network learned from before these photos: those of the checkpoint that
+    training started from. Their photos are no strangers' photos either.
+    """
     known = {split: predictions.where(KNOWN, split) for split in SPLITS}
     # Whether or not the network answered them afterwards, these are what it knows.
     prepared = {split: predictions.rows((predictions.kind == KNOWN) & (predictions.split == split)) for split in SPLITS}
-    learned_from = frozenset(prepared["train"].source.tolist()) - {""}
+    learned_from = frozenset([*prepared["train"].source.tolist(), *learned_before]) - {""}
     test = known["test"]
     return Report(
         genera=predictions.genera,
@@ -88,7 +92,7 @@ def build_report(predictions: Predictions, calibration: Calibration) -> Report:
 
 
 def score_split(known: Predictions, calibration: Calibration, learned_from: frozenset[str]) -> SplitScores:
-    """All scores of the known photos of one split; ``learned_from`` are the sources of training photos."""
+    """All scores of the known photos of one split; ``learned_from`` are the sources of what it learned."""
     labels, count = known.labels, len(known)
     told = known.told(calibration.threshold)
     right, turned_away = told_right(labels, told), told == TURNED_AWAY

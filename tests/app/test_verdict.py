@@ -158,7 +158,7 @@ def test_the_surer_it_must_be_the_fewer_it_names() -> None:
 
 
 def test_the_verdict_is_on_unseen_sources_where_there_are_enough() -> None:
-    learned = [answer("l", "Amanita", "Amanita", source="mine")]
+    learned = {"mine"}
     familiar = [answer(f"f{n}", "Amanita", "Amanita", source="mine") for n in range(50)]
     strangers = [answer(f"s{n}", "Boletus", "Boletus" if n % 2 else "Amanita", source="x") for n in range(40)]
     output = verdict.sentences(
@@ -169,7 +169,7 @@ def test_the_verdict_is_on_unseen_sources_where_there_are_enough() -> None:
     assert "**50% right**" in output[0]
     assert "Of 50 from sources that it knows, 100%" in output[0]
     assert "least *Boletus* (20 of 40)" in output[1]
-    assert "turns away 50% of 8 photos of cars" in output[3]
+    assert "turns away 50% of 8 photos (cars)" in output[3]
     same = verdict.sentences(familiar, learned, {}, KNOWN)
     assert "a stranger's photo is harder" in same[0]
 

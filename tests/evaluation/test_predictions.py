@@ -55,6 +55,8 @@ def test_training_photos_that_are_not_answered_still_say_what_was_learned_from(t
     report = build_report(read, calibrate(read))
     assert sum(report.photos["train"].values()) == 12
     assert (report.splits["train"].count, report.splits["test"].unseen_source_photos) == (6, 3)
+    again = build_report(read, calibrate(read), learned_before=("new",))
+    assert again.splits["test"].unseen_source_photos == 0
     path.write_text(predictions_csv(replace(unanswered, split=np.full(6, "test"))))
     with pytest.raises(CheckpointError, match="can't be read"):
         read_predictions(path)

@@ -3,7 +3,7 @@
 A verdict in four sentences first, then the numbers behind it, section by section.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import streamlit as st
@@ -21,6 +21,9 @@ SPLIT_NOTES = {
     "validation": "Photos that chose the epoch, the calibration and the threshold: a little too kind.",
     "train": "Photos that the network learned from: shown to tell learning by heart from understanding.",
 }
+
+NUMBER_PX = 158
+"""Width of one of the first numbers, with its interval."""
 
 SECTIONS = {
     "numbers": "The numbers",
@@ -46,7 +49,7 @@ STYLE = """
 .share .right { background: #2e8b62; }
 .share .wrong { background: #d9701a; }
 .share .none { background: light-dark(#cfcabd, #4a514b); }
-.on-this-page p { line-height: 1.9; margin: 0; }
+.on-this-page { display: flex; flex-wrap: wrap; gap: .1rem 1.3rem; line-height: 1.9; }
 .on-this-page a { color: var(--right); }
 .st-key-headline [data-testid="stMetricValue"] { font-size: 2rem; }
 </style>
@@ -75,7 +78,7 @@ def render() -> None:
     st.caption(SPLIT_NOTES[split])
     known = records.names(folder)
     answers = records.answers(folder, split)
-    _verdict(report, answers, records.answers(folder, "train"), known, split)
+    _verdict(report, answers, records.learned_sources(folder), known, split)
     sections = {anchor: title for anchor, title in SECTIONS.items() if anchor != "notebook" or _answers_the_nine(known)}
     _links(sections)
     scores = report.splits[split]
@@ -102,19 +105,19 @@ def _answers_the_nine(known: Names) -> bool:
 # --- The verdict --------------------------------------------------------------------------------------------
 
 
-def _verdict(report: Report, answers: Sequence[Answer], learned: Sequence[Answer], known: Names, split: str) -> None:
+def _verdict(report: Report, answers: Sequence[Answer], learned: Collection[str], known: Names, split: str) -> None:
     if not answers:
         st.info("This network came without its answers (predictions.csv): only its scores are shown.")
         return
     unknown = report.unknown.splits.get(split)
-    sentences = verdict.sentences(answers, learned if split != "train" else (), unknown, known)
+    sentences = verdict.sentences(answers, learned, unknown, known)
     with st.container(key="verdict"):
         st.markdown("\n".join(f"- {sentence}" for sentence in sentences))
 
 
 def _links(sections: Mapping[str, str]) -> None:
-    links = " · ".join(f'<a href="#{anchor}">{title}</a>' for anchor, title in sections.items())
-    st.html(f'<nav class="on-this-page" aria-label="On this page"><p>{links}</p></nav>')
+    links = "".join(f'<a href="#{anchor}">{title}</a>' for anchor, title in sections.items())
+    st.html(f'<nav class="on-this-page" aria-label="On this page">{links}</nav>')
 
 
 # --- Numbers ------------------------------------------------------------------------------------------------
@@ -150,16 +153,18 @@ def _headline(scores: SplitScores, answers: Sequence[Answer], rank: str) -> None
             "Mean distance between how sure the network is and how often it is right; 0 is perfect.",
         ),
     ]
-    with st.container(horizontal=True, gap="medium", key="headline"):
+    with st.container(horizontal=True, gap="small", key="headline"):
         for label, value, note, explanation in cells if answers else cells[1:]:
-            with st.container(width=165, gap="xsmall"):
+            # Two beside each other on a phone.
+            with st.container(width=NUMBER_PX, gap="xsmall"):
                 st.metric(label, value, help=explanation)
                 st.caption(note or " ")
     if scores.macro_f1_supported is not None:
-        supported = verdict.some_of(scores.supported_genera)
+        lacking = [row.genus for row in scores.per_genus if row.genus not in scores.supported_genera]
+        without = f"Without {verdict.some_of(lacking)}, of which there are too few photos to measure, the"
         st.markdown(
-            f"Over the {RANKS[rank]} with enough photos to measure ({supported}) "
-            f"the macro-F1 is **{scores.macro_f1_supported:.2f}**. {scores.count} photos in all."
+            f"{without if lacking else 'The'} macro-F1 of the {RANKS[rank]} is **{scores.macro_f1_supported:.2f}**. "
+            f"{scores.count:,} photos in all."
         )
 
 
@@ -202,7 +207,8 @@ def _matrix(answers: Sequence[Answer], known: Names, split: str) -> None:
     pressing = " Press a cell to see its photos." if split == "test" else ""
     st.caption(
         "A row is what the photos show, a column what a visitor is told; the last one is “none of these”. Right ones "
-        "are green, wrong ones orange, and the more of a row, the deeper. A row of few photos stays pale." + pressing
+        "are green, wrong ones orange, and the more of a row, the deeper, the wrong ones three times as deep. A row "
+        "of few photos stays pale." + pressing
     )
     confusion = verdict.confusion(answers, known.names)
     tables.table(
