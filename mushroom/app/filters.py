@@ -16,9 +16,9 @@ ANY = ""
 
 ANSWERS: dict[str, tuple[str, Callable[[Answer], bool]]] = {
     ANY: ("All", lambda answer: True),
-    "right": ("Told right", lambda answer: answer.right),
-    "wrong": ("Told wrong", lambda answer: answer.wrong),
-    "unknown": ("Told “none of these”", lambda answer: answer.unknown),
+    "right": ("Right", lambda answer: answer.right),
+    "wrong": ("Wrong", lambda answer: answer.wrong),
+    "unknown": ("None of these", lambda answer: answer.unknown),
 }
 """What a visitor is told, by the value in the URL: its title, and which photos it keeps. Each photo is in one."""
 

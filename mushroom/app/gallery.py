@@ -38,10 +38,10 @@ STYLE = """
 """
 
 
-def show(on_open: Callable[[], None] = lambda: None) -> dict[str, DeltaGenerator]:
+def show(on_open: Callable[[], None] = lambda: None, *, answers_told: bool = True) -> dict[str, DeltaGenerator]:
     """The galleries; a press on a button opens what is above it, after ``on_open``.
 
-    Returns the place under each drawing, by its name, for ``tell_answers``.
+    Returns the place under each drawing, by its name, for ``tell_answers``, which comes where ``answers_told``.
     """
     st.html(STYLE)
     places = {}
@@ -50,6 +50,8 @@ def show(on_open: Callable[[], None] = lambda: None) -> dict[str, DeltaGenerator
         st.caption(
             "Drawings that this project made, and what the network makes of them: ✓ right, ✗ wrong, ○ none. "
             "Press one to see why."
+            if answers_told
+            else "Drawings that this project made."
         )
         with st.container(horizontal=True, gap="small", key="drawings"):
             for name, path in drawings.items():
@@ -106,7 +108,7 @@ def _photo_opener(on_open: Callable[[], None]) -> Callable[[str], None]:
 def choose_first() -> None:
     """Where a page needs a photo and there is none: the way to one's own, and the galleries."""
     layout.page_link("identify", label="Give a photo of your own", icon=":material/upload:")
-    show()
+    show(answers_told=False)
 
 
 def _card(picture: bytes, title: str, alt: str, name: str, open_it: Callable[[str], None]) -> DeltaGenerator:

@@ -30,6 +30,10 @@ STYLE = """
 .heatmaps .rows { width: 6rem; }
 .heatmaps td { vertical-align: top; padding: 0; }
 .heatmaps img { display: block; width: 100%; max-width: 20rem; border-radius: .5rem; }
+/* Three beside each other on a phone. */
+@media (max-width: 640px) { .heatmaps table { min-width: calc(var(--columns) * 6.4rem); border-spacing: .3rem;
+    margin: 0 -.3rem; }
+  .heatmaps .rows { width: 4.6rem; } .heatmaps th { font-size: .78rem; } }
 .heatmaps small { display: block; font-size: .85rem; line-height: 1.35; color: var(--quiet); padding-top: .25rem; }
 </style>
 """
@@ -127,6 +131,6 @@ def agreement_cells(heatmaps: Mapping[str, np.ndarray]) -> list[list[tables.Cell
             f"{one} and {other}: rank correlation {correlation:.2f}, {shared:.0%} of their hottest fifths is shared"
         )
         kind: tables.Kind = "meant" if correlation >= 0 else "mistake"
-        return tables.Cell(f"{correlation:.2f} ({shared:.0%})", numbers, abs(correlation), kind)
+        return tables.Cell(f"{tables.signed(correlation)} ({shared:.0%})", numbers, abs(correlation), kind)
 
     return [[cell(one, other) for other in heatmaps] for one in heatmaps]

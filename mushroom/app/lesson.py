@@ -29,7 +29,15 @@ GUESS_FIRST = "guess"
 STYLE = """
 <style>
 .st-key-lesson { border-radius: .6rem; padding: .4rem .8rem; background: light-dark(#eef3ec, #202822); }
-.st-key-lesson p { margin: 0; }
+.st-key-lesson p, .st-key-lesson [data-testid="stMarkdownContainer"] { margin: 0; }
+/* No keys where there is no keyboard. */
+@media (hover: none) { .st-key-lesson kbd { display: none; } }
+/* Previous, where one is and next stay on one line of the smallest phone. */
+@media (max-width: 640px) {
+  .st-key-lesson { gap: .3rem !important; padding: .3rem .5rem; }
+  .st-key-lesson > :first-child { flex: 1 0 100%; }
+  .st-key-lesson button { padding: .2rem .4rem; }
+}
 </style>
 """
 

@@ -76,7 +76,7 @@ def choose_checkpoint(label: str = "Model") -> Path | None:
     assert chosen is not None
     if len(at_hand) > 1:
         titles = human_names(list(at_hand))
-        st.selectbox(label, list(at_hand), format_func=titles.__getitem__, **widget("model", chosen))
+        st.selectbox(label, list(at_hand), format_func=titles.__getitem__, width=420, **widget("model", chosen))
         lines = records.when_to_use(at_hand)
         if lines[chosen]:
             st.caption(lines[chosen])

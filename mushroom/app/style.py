@@ -51,12 +51,22 @@ body:has([data-testid="stDialog"]) [data-testid="stPopoverBody"] { display: none
   .st-key-phone-menu a { padding: .5rem .4rem; min-height: 2.75rem; font-size: .88rem; }
 }
 @media (max-width: 340px) { .safety { font-size: .72rem; line-height: 1.22; } }
-/* On paper there is nothing to scroll or press. */
+/* On paper there is nothing to scroll or press, and no dark theme. */
 @media print {
+  .stApp { color-scheme: light !important; }
+  html, body, #root > div, .stApp, .stApp > div, .stApp [data-testid="stAppViewContainer"],
+  .stApp [data-testid="stAppViewContainer"] > *, .stApp [data-testid="stAppScrollToBottomContainer"],
+  .stApp [data-testid="stMain"], .stApp [data-testid="stMain"] > div, .stApp [role="group"],
+  .stApp button:not([kind$="Active"]), .stApp input, .stApp [data-testid="stSelectbox"] * {
+    background-color: transparent !important; }
+  .stApp *:not(svg *) { color: #262320 !important; border-color: #d8d4ca !important;
+    --st-text-color: #262320 !important; --st-background-color: #fff !important;
+    --st-secondary-background-color: #f3f0e8 !important; }
+  [data-testid="stElementContainer"]:has([data-testid="stCaptionContainer"]) { break-after: avoid; }
   .stApp, [data-testid="stAppViewContainer"], [data-testid="stMain"], [data-testid="stAppScrollToBottomContainer"] {
     position: static !important; display: block !important; height: auto !important; overflow: visible !important; }
-  [data-testid="stHeader"], [data-testid="stToolbar"], .stButton, .stDownloadButton, .stPageLink, .on-this-page {
-    display: none !important; }
+  [data-testid="stHeader"], [data-testid="stToolbar"], .stButton, .stDownloadButton, .stPageLink, .on-this-page,
+  [data-testid="stExpander"]:not(:has(details[open])) { display: none !important; }
   [data-testid="stElementContainer"]:has(.safety) { position: static; }
   [data-testid="stMainBlockContainer"] { padding: 0; max-width: none; }
   h2, h3 { break-after: avoid; }

@@ -53,7 +53,7 @@ th i { display: inline-block; width: .55rem; height: .55rem; border-radius: 50%;
   box-shadow: 0 0 0 1px color-mix(in srgb, var(--st-text-color) 35%, transparent); }
 tbody th i { margin-left: .4rem; }
 thead th i { margin: .3rem auto 0; display: block; }
-td { padding: 0 .25rem; min-width: 3rem; height: 2.4rem; text-align: center; border-radius: .25rem;
+td { padding: 0 .45rem; min-width: 3rem; height: 2.4rem; text-align: center; border-radius: .25rem;
   background: color-mix(in srgb, var(--hue) calc(var(--share) * 55%), var(--st-secondary-background-color)); }
 td.meant { --hue: #2e8b62; }
 td.mistake { --hue: #d9701a; }
@@ -63,7 +63,7 @@ button { all: unset; box-sizing: border-box; display: flex; align-items: center;
   width: 100%; height: 100%; min-height: 1.6rem; cursor: pointer; border-radius: .25rem; }
 button:hover { box-shadow: inset 0 0 0 2px var(--st-text-color); }
 caption { caption-side: bottom; text-align: left; font-size: .85rem; padding-top: .3rem; }
-@media (max-width: 640px) { td { padding: 0; min-width: 2.1rem; height: 2rem; } table { font-size: .75rem; } }
+@media (max-width: 640px) { td { padding: 0 .15rem; min-width: 1.5rem; height: 2rem; } table { font-size: .75rem; } }
 @media print { .scroll { overflow: visible; max-height: none; break-inside: avoid; } table { font-size: .7rem; }
   td { min-width: 1.5rem; } }
 """,
@@ -191,8 +191,17 @@ def _bar(share: float | None) -> str:
 
 # --- The confusion matrix -----------------------------------------------------------------------------------
 
-PALE_BELOW = 10
+PALE_BELOW = 20
 """So many photos are added to a row before its shares are coloured: one photo does not look like two hundred."""
+
+MISTAKES_DEEPER = 3
+"""Mistakes are spread over the columns: at the depth of the right ones nobody would see them."""
+
+
+def depth(count: int, total: int, kind: Kind) -> float:
+    """How deep the colour of ``count`` photos of a row of ``total`` is, in [0, 1]."""
+    share = count / (total + PALE_BELOW)
+    return share if kind == "meant" else min(1.0, MISTAKES_DEEPER * share)
 
 
 def confusion_cells(confusion: Sequence[Sequence[int]], names: Sequence[str], *, pressable: bool) -> list[list[Cell]]:
@@ -206,8 +215,8 @@ def confusion_cells(confusion: Sequence[Sequence[int]], names: Sequence[str], *,
             Cell(
                 text=str(count) if count else "",
                 title=f"{count} {'photo' if count == 1 else 'photos'} of {true}, told {answer}",
-                share=count / (sum(row) + PALE_BELOW),
-                kind="meant" if at == column else "mistake",
+                share=depth(count, sum(row), _kind(at, column)),
+                kind=_kind(at, column),
                 # Places, not names: a name may hold any letter, and may be "none".
                 name=f"{at}/{column}" if pressable and count else "",
             )
@@ -215,6 +224,10 @@ def confusion_cells(confusion: Sequence[Sequence[int]], names: Sequence[str], *,
         ]
         for at, (true, row) in enumerate(zip(names, confusion, strict=True))
     ]
+
+
+def _kind(row: int, column: int) -> Kind:
+    return "meant" if row == column else "mistake"
 
 
 def pressed_confusion(pressed: str, names: Sequence[str]) -> tuple[str, str | None]:
@@ -265,7 +278,12 @@ def _faithful(row: FaithfulnessRow | None, highest: float, changed_below: float)
     correlation = row.randomisation_correlation
     crossed = correlation is None or correlation >= changed_below
     title = f"{row.method} at {row.layer}: {_gain(row):.3f}" + (", not about the answer" if crossed else "")
-    return Cell(f"{_gain(row):.2f}{' ✕' if crossed else ''}", title, max(0.0, _gain(row) / highest))
+    return Cell(f"{signed(_gain(row))}{' ✕' if crossed else ''}", title, max(0.0, _gain(row) / highest))
+
+
+def signed(number: float) -> str:
+    """A number to two decimals, with a minus as wide as a figure."""
+    return f"{number:.2f}".replace("-", "−")
 
 
 def _gain(row: FaithfulnessRow) -> float:
@@ -276,6 +294,6 @@ def describe_faithfulness(rows: Sequence[FaithfulnessRow], titles: Mapping[str, 
     """The faithfulness table in words: the cells with the highest and the lowest value."""
     best, worst = max(rows, key=_gain), min(rows, key=_gain)
     return (
-        f"The highest value, {_gain(best):.2f}, has {titles[best.method]} at {best.layer}; the lowest, "
-        f"{_gain(worst):.2f}, {titles[worst.method]} at {worst.layer}."
+        f"The highest value, {signed(_gain(best))}, has {titles[best.method]} at {best.layer}; the lowest, "
+        f"{signed(_gain(worst))}, {titles[worst.method]} at {worst.layer}."
     )

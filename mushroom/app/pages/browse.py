@@ -16,7 +16,8 @@ PAGE_PHOTOS = 28
 STYLE = """
 <style>
 .st-key-photos img { border-radius: .6rem; aspect-ratio: 1; object-fit: cover; }
-.answer-line { margin: 0; font-size: .82rem; line-height: 1.35; overflow-wrap: anywhere; }
+/* Room for an answer of two lines under each, so that the buttons of a row are on one line. */
+.answer-line { margin: 0; font-size: .82rem; line-height: 1.35; min-height: 4.05em; overflow-wrap: anywhere; }
 .answer-line b { font-weight: 600; }
 .answer-line .right { color: var(--right); }
 .answer-line .wrong { color: var(--wrong); }
@@ -51,10 +52,12 @@ def render() -> None:
     if report and report.data_fingerprint not in ("", prepared_photos.prepared_fingerprint()):
         layout.note("The photos on this machine are not quite those that this network was tested on.")
     known = records.names(folder)
-    asked = _filters(known)
-    hidden = lesson.switch()
-    if not hidden:
-        _counts(found, known)
+    with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
+        answer = _told()
+        hidden = lesson.switch()
+        if not hidden:
+            _counts(found, known)
+    asked = _filters(answer, known)
     _gallery(filters.matching(found, asked), asked, known, hidden=hidden)
 
 
@@ -75,26 +78,32 @@ def _no_photos() -> None:
 # --- Filters ------------------------------------------------------------------------------------------------
 
 
-def _filters(known: Names) -> Filters:
-    """The visitor's filters: what was told is always in sight, the others fold, on a phone from the start."""
-    names = (ANY, *known.names)
+def _told() -> str:
+    """The filter that is always in sight: what a visitor is told, a key of ``ANSWERS``."""
     answer = str(url_state.choice("answer", list(ANSWERS), ANY, what="answer"))
-    true = str(url_state.choice("true", names, ANY, what=f"true {known.rank}"))
-    predicted = str(url_state.choice("predicted", names, ANY, what=f"predicted {known.rank}"))
-    order = str(url_state.choice("order", list(ORDERS), next(iter(ORDERS)), what="order"))
     st.segmented_control(
         "What a visitor is told",
         list(ANSWERS),
         format_func=lambda key: ANSWERS[key][0],
         required=True,
+        width="content",
         **url_state.widget("answer", answer),
     )
+    return answer
+
+
+def _filters(answer: str, known: Names) -> Filters:
+    """All of the visitor's filters; those but ``answer`` fold, on a phone from the start."""
+    names = (ANY, *known.names)
+    true = str(url_state.choice("true", names, ANY, what=f"true {known.rank}"))
+    predicted = str(url_state.choice("predicted", names, ANY, what=f"predicted {known.rank}"))
+    order = str(url_state.choice("order", list(ORDERS), next(iter(ORDERS)), what="order"))
 
     def titled(name: str) -> str:
         return f"Any {known.rank}" if name == ANY else name
 
     with st.expander("Filters", expanded=not _on_a_phone(), key="filters"):
-        first, second, third = st.columns(3)
+        first, second, third, fourth = st.columns(4, gap="medium")
         first.selectbox(f"True {known.rank}", names, format_func=titled, **url_state.widget("true", true))
         second.selectbox(
             f"Predicted {known.rank}", names, format_func=titled, **url_state.widget("predicted", predicted)
@@ -102,7 +111,7 @@ def _filters(known: Names) -> Filters:
         third.selectbox(
             "Order", list(ORDERS), format_func=lambda key: ORDERS[key][0], **url_state.widget("order", order)
         )
-        low, high = st.slider(
+        low, high = fourth.slider(
             "How sure, in percent", 0, 100, EVERY_PERCENT, format="%d %%", key=SURE_BETWEEN, persist_state="session"
         )
     return Filters(true, predicted, answer, (low, high), order)
@@ -114,7 +123,7 @@ def _on_a_phone() -> bool:
 
 def _counts(found: Sequence[Answer], known: Names) -> None:
     """How many photos there are of each name, and what was told of them; a press shows those photos."""
-    with st.expander(f"Counts by {known.rank}", key="counts"):
+    with st.popover(f"Counts by {known.rank}", icon=":material/table:", key="counts"):
         kinds = {key: ANSWERS[key] for key in ("right", "wrong", "unknown")}
         cells = []
         for name in known.names:
@@ -137,11 +146,12 @@ def _count_cell(
 ) -> tables.Cell:
     title, keeps = kind
     count = sum(map(keeps, answers))
+    told: tables.Kind = "meant" if key == "right" else "mistake"
     return tables.Cell(
         text=str(count) if count else "",
-        title=f"{name}: {count} photos, {title.lower()}",
-        share=0 if key == ANY else count / (total + tables.PALE_BELOW),
-        kind="meant" if key == "right" else "mistake",
+        title=f"{count} photos of {name}" + ("" if key == ANY else f", told {title.lower()}"),
+        share=0 if key == ANY else tables.depth(count, total, told),
+        kind=told,
         name=f"{name}/{key}" if count else "",
     )
 

@@ -78,7 +78,7 @@ def _plain_photo(photo: Subject, prediction: "Prediction") -> None:
         says = none_of_these(len(prediction.probabilities)) if prediction.unknown else prediction.genus
         shown = f"The chosen model says {says}"
         if photo.true_genus:
-            shown += f"; it shows {photo.true_genus}"
+            shown += f"; the photo shows {photo.true_genus}"
         st.markdown(f"{shown}.")
         with st.expander("Another photo"):
             gallery.choose_first()
