@@ -17,7 +17,7 @@ from mushroom.texts import RANKS, percent
 
 SPLIT_TITLES = {"test": "Test", "validation": "Validation", "train": "Training"}
 SPLIT_NOTES = {
-    "test": "Photos that the network never learned from: these numbers count.",
+    "test": "Photos that this training never saw: these numbers count.",
     "validation": "Photos that chose the epoch, the calibration and the threshold: a little too kind.",
     "train": "Photos that the network learned from: shown to tell learning by heart from understanding.",
 }
