@@ -78,8 +78,8 @@ soak: $(VENV)/test-ready ## Twenty visitors at once for five minutes
 space: ## Assemble the folder of the hosted Space, as it would be pushed
 	rm -rf $(SPACE)
 	mkdir -p $(SPACE)
-	git ls-files -z app.py mushroom assets/models assets/drawings assets/icon.png .streamlit requirements.txt LICENSE \
-	    | tar -c --null -T - | tar -x -C $(SPACE)
+	git ls-files -z app.py mushroom assets/models assets/drawings assets/icon.png .streamlit requirements.txt \
+	    requirements-dev.txt LICENSE | tar -c --null -T - | tar -x -C $(SPACE)
 	cp assets/space/Dockerfile assets/space/README.md $(SPACE)
 	@echo "Put it online (once logged in with: hf auth login):"
 	@echo "  hf repos create USER/mushroom --type space --sdk docker --exist-ok"

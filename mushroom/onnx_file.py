@@ -44,19 +44,26 @@ class Difference:
     same_genus: float
 
 
-def onnx_bytes(classifier: Classifier, precision: str = "float32") -> bytes:
-    """The ONNX file of a checkpoint. Raises ExportError where a package lacks or the network can't be exported."""
+def onnx_bytes(classifier: Classifier, precision: str = "float32", calibration: Sequence[Image.Image] = ()) -> bytes:
+    """The ONNX file of a checkpoint.
+
+    ``calibration``: RGB photos whose values set the ranges of 8 bits. Raises ExportError where a package lacks, the
+    network can't be exported, or there is no such photo.
+    """
     try:
         import onnx
     except ImportError as error:
         raise ExportError(MISSING) from error
-    model = _with_photo_and_answers(_network(classifier), classifier)
+    network = _network(classifier)
     try:
+        if precision == "int8":
+            network = _eight_bits(network, classifier, calibration)
+        model = _with_photo_and_answers(network, classifier)
         if precision == "float16":
             model = _half(model)
-        elif precision == "int8":
-            model = _eight_bits(model)
         onnx.checker.check_model(model)
+    except ExportError:
+        raise
     # Converters and checker raise whatever they like about an operator that they don't know.
     except Exception as error:
         raise ExportError(f"This network can't be exported as {precision}: {str(error).splitlines()[0]}") from error
@@ -91,9 +98,15 @@ def difference(file: bytes, classifier: Classifier, photos: Sequence[Image.Image
 
 
 def write_onnx(path: Path, classifier: Classifier, photos: Sequence[Image.Image], precision: str) -> Difference:
-    """Write the ONNX file, if its answers are the checkpoint's on these photos. Raises ExportError otherwise."""
-    file = onnx_bytes(classifier, precision)
-    found = difference(file, classifier, photos)
+    """Write the ONNX file, if its answers are the checkpoint's on these photos. Raises ExportError otherwise.
+
+    For 8 bits every other photo sets the ranges, and answers are compared on the rest.
+    """
+    calibration, compared = (photos[::2], photos[1::2]) if precision == "int8" else ((), photos)
+    if not compared:
+        raise ExportError("8 bits need two photos or more: name a folder with --photos.")
+    file = onnx_bytes(classifier, precision, calibration)
+    found = difference(file, classifier, compared)
     if not found.probability <= TOLERANCE[precision]:
         raise ExportError(
             f"The exported file's probabilities differ by up to {found.probability:.3f} from the checkpoint's over "
@@ -155,7 +168,8 @@ def _with_photo_and_answers(network: "onnx.ModelProto", classifier: Classifier) 
     node = helper.make_node
     before = [
         node("Cast", ["photo"], ["photo_float"], to=TensorProto.FLOAT),
-        node("Transpose", ["photo_float"], ["photo_chw"], perm=[2, 0, 1]),
+        # Not Transpose: ONNX Runtime would move it behind the resizing, and permutes a size that names its axis.
+        node("Einsum", ["photo_float"], ["photo_chw"], equation="hwc->chw"),
         node("Unsqueeze", ["photo_chw", "axis_0"], ["photo_nchw"]),
         *_resized("photo_nchw", "narrow", axis=3),
         *_resized("narrow", "square", axis=2),
@@ -241,14 +255,25 @@ def _half(model: "onnx.ModelProto") -> Any:
     return halved.model
 
 
-def _eight_bits(model: "onnx.ModelProto") -> Any:
+def _eight_bits(network: "onnx.ModelProto", classifier: Classifier, calibration: Sequence[Image.Image]) -> Any:
+    """Weights in 8 bits by channel, and what flows between operators in 8 bits of the range that photos fill."""
     import tempfile
 
     import onnx
-    from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Photos(CalibrationDataReader):
+        def __init__(self) -> None:
+            self.left = iter(calibration)
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            photo = next(self.left, None)
+            return None if photo is None else {"images": classifier.to_images([photo]).numpy()}
 
     with tempfile.TemporaryDirectory() as folder:
-        source, out = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
-        source.write_bytes(model.SerializeToString())
-        quantize_dynamic(source, out, weight_type=QuantType.QUInt8)
+        source, folded, out = (Path(folder) / f"{name}.onnx" for name in ("float", "folded", "int8"))
+        source.write_bytes(network.SerializeToString())
+        quant_pre_process(source, folded, skip_symbolic_shape=True)
+        quantize_static(folded, out, Photos(), per_channel=True, activation_type=QuantType.QUInt8)
         return onnx.load(out)

@@ -1,7 +1,7 @@
 """Write a checkpoint as an ONNX file that needs nothing of this project, or as a folder that timm loads."""
 
 import argparse
-from itertools import islice
+import math
 from pathlib import Path
 
 from PIL import Image
@@ -14,7 +14,8 @@ from mushroom.photos import read_photo_file
 from mushroom.streaming import photo_files
 from mushroom.timm_folder import write_timm
 
-CHECKED_PHOTOS = 50
+CHECKED_PHOTOS = 200
+"""Of a folder with more, so many, evenly spread over its files."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,8 +48,9 @@ def run(args: argparse.Namespace) -> int:
 
 def photos_of(folder: str) -> list[Image.Image]:
     """Some photos of a folder that can be read."""
+    files = list(photo_files(folder))
     photos = []
-    for file in islice(photo_files(folder), CHECKED_PHOTOS):
+    for file in files[:: math.ceil(len(files) / CHECKED_PHOTOS) or 1]:
         try:
             photos.append(read_photo_file(Path(file)))
         except PhotoError:

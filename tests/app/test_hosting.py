@@ -70,12 +70,23 @@ def test_the_space_tells_the_hub_what_it_is_and_where_it_listens(space: Path) ->
 def test_the_space_holds_what_the_app_needs_and_nothing_of_its_making(space: Path) -> None:
     top = {path.name for path in space.iterdir()}
     assert top == {
-        *("app.py", "mushroom", "assets", ".streamlit", "requirements.txt", "LICENSE", "README.md", "Dockerfile")
+        *("app.py", "mushroom", "assets", ".streamlit", "LICENSE", "README.md", "Dockerfile"),
+        *("requirements.txt", "requirements-dev.txt"),
     }
     names = [path.name for path in space.rglob("*")]
     assert "model.safetensors" in names
     assert not {"__pycache__", "manifest.csv"} & set(names)
     assert not list((space / "assets").rglob("training"))
+
+
+def test_the_space_keeps_an_exported_network_for_answers_without_heatmaps(space: Path, tmp_path: Path) -> None:
+    text = (space / "Dockerfile").read_text().replace("\\\n", "")
+    [script] = re.findall(r'^RUN python -c "(.*)"$', text, re.MULTILINE)
+    environment = {name: value for name, value in os.environ.items() if name != "XDG_CACHE_HOME"}
+    command = [sys.executable, "-c", script]
+    subprocess.run(command, cwd=space, env=environment | {"HOME": str(tmp_path)}, check=True)
+    [network] = (tmp_path / ".cache" / "mushroom").iterdir()
+    assert network.suffix == ".onnx"
 
 
 def test_the_space_does_not_run_as_root_and_checks_its_health(space: Path) -> None:

@@ -33,6 +33,7 @@ from painted import PAINTED, paint_photos  # noqa: E402
 from mushroom.checkpoint import save_checkpoint  # noqa: E402
 from mushroom.classifier import BATCH, Classifier  # noqa: E402
 from mushroom.model import ModelConfig, build_model  # noqa: E402
+from mushroom.onnx_file import network_bytes  # noqa: E402
 from mushroom.photos import read_photo, read_photo_file, to_tensor  # noqa: E402
 from mushroom.streaming import answers, photo_files  # noqa: E402
 
@@ -106,10 +107,13 @@ def compare(checkpoint: Path | None, files: Sequence[str]) -> None:
             fault = "" if off <= SAME and same == len(files) else "  NOT THE SAME ANSWERS"
             end = f"{off:18.1e}  {same} of {len(files)}{fault}"
         print(f"{name:28}{cells}{end}")
-    if checkpoint is None:
-        best = ratio(streamed, "ONNX Runtime") if "ONNX Runtime" in streamed else 1.0
+    if checkpoint is None and "ONNX Runtime" in engines:
+        best = ratio(streamed, "ONNX Runtime")
         told = "kept" if best >= WANTED else "MISSED"
         print(f"wanted of predict, from files: {WANTED} times torch; ONNX Runtime {best:.2f}: {told}")
+        spent = seconds(lambda: network_bytes(classifier))
+        saved = (statistics.median(streamed["torch"]) - statistics.median(streamed["ONNX Runtime"])) / len(timed)
+        print(f"an export takes {spent:.1f} s: it pays off after {spent / saved:.0f} photos (WORTH_EXPORTING)")
 
 
 def built(makers: dict[str, Callable[[Path], Made]], checkpoint: Path) -> dict[str, Made]:
@@ -143,29 +147,45 @@ def ratio(times: dict[str, list[float]], name: str) -> float:
 
 
 def reduced(files: Sequence[str]) -> None:
-    """Print what decoding at a fraction changes: real photos enlarged to what a phone takes, as JPEGs."""
+    """Print what decoding at a fraction changes: real photos enlarged to what a phone takes, as JPEGs.
+
+    The photo as pages keep it is resized on the way, too. So both are compared with all pixels resized in one step.
+    """
     classifier = Classifier.load()
     side = classifier.preprocessing.input_px
-    took, logits = {"whole": 0.0, "reduced": 0.0}, {}
-    images: dict[str, list[torch.Tensor]] = {"whole": [], "reduced": []}
+    ways: dict[str, Callable[[bytes], Image.Image]] = {
+        "all pixels": lambda data: Image.open(io.BytesIO(data)).convert("RGB"),
+        "as pages keep it": read_photo,
+        "at a fraction": lambda data: read_photo(data, side),
+    }
+    took = dict.fromkeys(ways, 0.0)
+    images: dict[str, list[torch.Tensor]] = {name: [] for name in ways}
     for file in files:
         photo = read_photo_file(Path(file))
         scale = LARGE_PX / max(photo.size)
         large = photo.resize((round(photo.width * scale), round(photo.height * scale)), Image.Resampling.LANCZOS)
         data = io.BytesIO()
         large.save(data, "JPEG", quality=90)
-        for name, seen_px in (("whole", None), ("reduced", side)):
+        for name, read in ways.items():
             began = time.process_time()
-            images[name].append(to_tensor(read_photo(data.getvalue(), seen_px), classifier.preprocessing))
+            images[name].append(to_tensor(read(data.getvalue()), classifier.preprocessing))
             took[name] += time.process_time() - began
-    for name, every in images.items():
-        parts = [classifier.image_logits(torch.stack(every[i : i + BATCH])) for i in range(0, len(every), BATCH)]
-        logits[name] = np.concatenate(parts)[:, : len(classifier.genera)]
-    off = np.abs(logits["whole"] - logits["reduced"])
-    same = int((logits["whole"].argmax(1) == logits["reduced"].argmax(1)).sum())
-    for name, total in took.items():
-        print(f"{name:8} {1000 * total / len(files):7.1f} ms of a processor a photo, read and resized to {side} px")
-    print(f"logits differ by {off.mean():.3f} in the mean, {off.max():.3f} at most; {same} of {len(files)} same genus")
+    print(f"{len(files)} JPEGs of {LARGE_PX} px, read and resized to {side} px; logits against those of all pixels")
+    expected = genus_logits(classifier, images["all pixels"])
+    for name in ways:
+        logits = genus_logits(classifier, images[name])
+        off = np.abs(logits - expected)
+        same = int((logits.argmax(1) == expected.argmax(1)).sum())
+        print(
+            f"{name:18} {1000 * took[name] / len(files):7.1f} ms of a processor a photo; logits differ by "
+            f"{off.mean():.3f} in the mean, {off.max():.3f} at most; {same} of {len(files)} same genus"
+        )
+
+
+def genus_logits(classifier: Classifier, images: Sequence[torch.Tensor]) -> np.ndarray:
+    """Logits (n, genera), in batches."""
+    parts = [classifier.image_logits(torch.stack(images[i : i + BATCH])) for i in range(0, len(images), BATCH)]
+    return np.concatenate(parts)[:, : len(classifier.genera)]
 
 
 def main(arguments: list[str]) -> int:

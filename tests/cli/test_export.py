@@ -76,14 +76,23 @@ def test_its_metadata_says_what_it_answers_and_which_checkpoint_it_is(checkpoint
 
 
 @pytest.mark.parametrize("precision", ["float16", "int8"])
-def test_less_precise_files_are_compared_too(
-    precision: str, run: Run, checkpoint: Path, photos: Path, tmp_path: Path
+def test_less_precise_files_are_smaller_and_answer_alike(
+    precision: str, run: Run, checkpoint: Path, tmp_path: Path
 ) -> None:
-    out = tmp_path / "small.onnx"
-    ran = run("export", checkpoint, "--out", out, "--photos", photos, "--precision", precision)
-    # Either it answers alike within its tolerance, or it is refused with the difference.
-    assert "differ by at most" in ran.out if ran.status == 0 else "differ by up to" in ran.refusal
-    assert out.exists() == (ran.status == 0)
+    # Of other colours each: 8 bits take their ranges from half of them.
+    for number, colour in enumerate([(200, 40, 40), (40, 160, 60), (230, 220, 200), (90, 60, 30)]):
+        paint_photos(tmp_path / "painted" / str(number), colour, 2)
+    out, whole = tmp_path / "small.onnx", tmp_path / "whole.onnx"
+    assert run("export", checkpoint, "--photos", tmp_path / "painted", "--out", whole).status == 0
+    shrunk = run("export", checkpoint, "--photos", tmp_path / "painted", "--out", out, "--precision", precision)
+    assert shrunk.status == 0
+    assert out.stat().st_size < 0.6 * whole.stat().st_size
+
+
+def test_eight_bits_want_photos_to_take_their_ranges_from(run: Run, checkpoint: Path, tmp_path: Path) -> None:
+    paint_photos(tmp_path / "one", (200, 40, 40), 1)
+    ran = run("export", checkpoint, "--photos", tmp_path / "one", "--out", tmp_path / "x.onnx", "--precision", "int8")
+    assert "two photos or more" in ran.refusal
 
 
 def test_a_file_with_other_answers_is_not_written(
