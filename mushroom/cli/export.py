@@ -41,7 +41,8 @@ def run(args: argparse.Namespace) -> int:
     difference = write_onnx(args.out, classifier, photos_of(args.photos), args.precision)
     print(
         f"{args.out}: {args.out.stat().st_size / 1e6:.1f} MB; over {difference.photos} photos probabilities differ by "
-        f"at most {difference.probability:.2g}, and {difference.same_genus:.1%} have the same genus."
+        f"at most {difference.probability:.2g}, {difference.mean:.2g} in the mean, and {difference.same_genus:.1%} "
+        "have the same genus."
     )
     return 0
 

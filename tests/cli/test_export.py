@@ -62,6 +62,16 @@ def test_the_onnx_file_answers_without_this_project_as_the_checkpoint_does(
     assert (output["genus"], output["unknown"]) == (expected.genus, expected.unknown)
 
 
+def test_a_transformer_of_another_grid_is_exported_for_the_photos_that_it_sees(
+    run: Run, photos: Path, tmp_path: Path
+) -> None:
+    checkpoint = checkpoint_of(tmp_path / "vit", backbone="test_vit", head_dropouts=(0.1,))
+    before = Classifier.load(checkpoint).predict([read_photo_file(photos / "1.jpg")])
+    ran = run("export", checkpoint, "--out", tmp_path / "vit.onnx", "--photos", photos)
+    assert "have the same genus" in ran.out
+    assert Classifier.load(checkpoint).predict([read_photo_file(photos / "1.jpg")]) == before
+
+
 def test_its_metadata_says_what_it_answers_and_which_checkpoint_it_is(checkpoint: Path) -> None:
     import onnxruntime
 
