@@ -54,7 +54,11 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1, help="threads that read photos ahead of the network")
-    parser.add_argument("--mixed-precision", choices=("no", "bf16", "fp16"), help="as accelerate's launcher")
+    parser.add_argument(
+        "--mixed-precision",
+        choices=("no", "bf16", "fp16"),
+        help="as accelerate's launcher; without it bf16 on a processor that computes in it",
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -7,7 +7,6 @@ the work over GPUs and machines.
 """
 
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -36,7 +35,13 @@ from mushroom.training.data import (
 )
 from mushroom.training.features import Features, answers, cached_features, normalised
 from mushroom.training.history import history_row, write_history
-from mushroom.training.optimisation import cosine_factor, genus_loss, make_optimizer
+from mushroom.training.optimisation import (
+    cosine_factor,
+    genus_loss,
+    make_optimizer,
+    quickest_precision,
+    repeat_exactly,
+)
 from mushroom.training.recipes import Phase, Recipe
 from mushroom.training.state import (
     STATE_FILE,
@@ -55,8 +60,9 @@ MAX_GRADIENT_NORM = 5.0
 class TrainingOptions:
     """How a run goes that does not change what comes out, but for ``seed``.
 
-    ``workers``: threads that read photos. ``mixed_precision``: as accelerate's launcher has it. ``resume``: go on
-    after the last finished epoch. ``after_epoch`` is given the validated network and the epoch.
+    ``workers``: threads that read photos. ``mixed_precision``: as accelerate's launcher has it; None is what
+    ``quickest_precision`` says. ``resume``: go on after the last finished epoch. ``after_epoch`` is given the validated
+    network and the epoch.
     """
 
     out: Path
@@ -169,7 +175,7 @@ class Trainer:
         """The epochs of one stage after epoch ``done`` of the run."""
         if done >= stage.ends or self._stopped_early(stage):
             return
-        accelerator = Accelerator(mixed_precision=self.options.mixed_precision)
+        accelerator = Accelerator(mixed_precision=self.options.mixed_precision or quickest_precision())
         # An order of the numbers in memory that convolutions are faster with.
         self.model.to(accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         frozen = stage.phases[0].frozen
@@ -363,15 +369,6 @@ class Trainer:
         """Each stage starts from the best network so far, not from the last."""
         state = read_safetensors(self.options.out / WEIGHTS_FILE)
         self.model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
-
-
-def repeat_exactly() -> None:
-    """Choose, on a GPU, algorithms that give the same numbers every time; CPUs do so anyway."""
-    # cuBLAS reads this when it starts.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.backends.cudnn.benchmark = False
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def stages(recipe: Recipe) -> list[Stage]:

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from mushroom.model import GenusNet
 from mushroom.training.data import ANY_OTHER
-from mushroom.training.optimisation import cosine_factor, genus_loss, make_optimizer
+from mushroom.training.optimisation import cosine_factor, genus_loss, make_optimizer, quickest_precision
 from mushroom.training.recipes import DEFAULT, NOTEBOOK, RECIPES
 
 
@@ -80,3 +80,23 @@ def test_the_notebooks_recipe_is_the_notebooks() -> None:
     assert NOTEBOOK.notebook_head
     assert not NOTEBOOK.background
     assert set(RECIPES) == {"default", "linear-probe", "notebook"}
+
+
+@pytest.mark.parametrize(
+    ("has_accelerator", "computes", "launched", "expected"),
+    [(False, True, None, "bf16"), (False, False, None, None), (True, True, None, None), (False, True, "no", None)],
+    ids=["a processor with bfloat16", "one without", "a GPU", "accelerate's launcher was told"],
+)
+def test_only_a_processor_that_computes_in_bfloat16_learns_in_it(
+    has_accelerator: bool,
+    computes: bool,
+    launched: str | None,
+    expected: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("ACCELERATE_MIXED_PRECISION", raising=False)
+    if launched:
+        monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", launched)
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: has_accelerator)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: computes)
+    assert quickest_precision() == expected
