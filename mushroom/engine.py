@@ -20,7 +20,10 @@ from mushroom.errors import ExportError
 from mushroom.onnx_file import network_bytes
 
 WORTH_EXPORTING = 200
-"""Photos from which an export, some seconds, pays off; where it is in the cache, it is used from the first."""
+"""Photos from which an export, some seconds, pays off."""
+
+WORTH_LOADING = 32
+"""Photos from which an exported network that is in the cache pays off: it is loaded and compared in about a second."""
 
 TOLERANCE = 1e-3
 """By how much a logit may differ from torch's."""
@@ -30,12 +33,13 @@ COMPARED_IMAGES = 2
 NOT_INSTALLED = "Answering with torch: ONNX Runtime would be quicker (pip install onnx onnxruntime onnxscript)."
 
 
-def speed_up(classifier: Classifier, *, many: bool) -> str | None:
+def speed_up(classifier: Classifier, *, photos: int) -> str | None:
     """Have ``classifier`` answer with ONNX Runtime where that is possible; else the sentence that says why not.
 
-    ``many`` says that exporting the network is worth it. Nothing changes on a GPU.
+    ``photos``: how many it will answer, at least. Nothing changes for few, and on a GPU.
     """
-    if classifier.device.type != "cpu" or not (many or _cached(classifier).is_file()):
+    many = photos >= WORTH_EXPORTING
+    if classifier.device.type != "cpu" or photos < WORTH_LOADING or not (many or _cached(classifier).is_file()):
         return None
     reason = _onnx_runtime(classifier)
     if reason and many:

@@ -86,7 +86,8 @@ def report(folder: Path) -> Report | None:
     return found
 
 
-@st.cache_data(max_entries=REPORTS_KEPT, show_spinner=False)
+# A resource is handed out as it is, data as a copy: pages ask for these many times a run, and nothing changes them.
+@st.cache_resource(max_entries=REPORTS_KEPT, show_spinner=False)
 def _report(folder: Path, changed_ns: int) -> tuple[Report | None, str]:
     try:
         return read_report(folder), ""
@@ -160,36 +161,36 @@ class Answer:
         return self.genus == self.true_genus
 
 
-def answers(folder: Path, split: str = "test") -> list[Answer]:
+def answers(folder: Path, split: str = "test") -> tuple[Answer, ...]:
     """The answers for all known photos of a split; empty where there are none, with a note if they can't be read."""
     path = folder / PREDICTIONS_FILE
     if not path.is_file():
-        return []
+        return ()
     measured = report(folder)
     if measured is None:
-        return []
+        return ()
     found, failure = _answers(folder, split, measured.temperature, measured.unknown.threshold, path.stat().st_mtime_ns)
     if failure:
         note_once(f"The answers of {folder.name} can't be read: {failure} `train.py evaluate` writes them anew.")
     return found
 
 
-@st.cache_data(max_entries=REPORTS_KEPT, show_spinner=False)
+@st.cache_resource(max_entries=REPORTS_KEPT, show_spinner=False)
 def _answers(
     folder: Path, split: str, temperature: float, threshold: float | None, changed_ns: int
-) -> tuple[list[Answer], str]:
+) -> tuple[tuple[Answer, ...], str]:
     from mushroom.evaluation.predictions import KNOWN, TURNED_AWAY, read_predictions
 
     try:
         known = read_predictions(folder / PREDICTIONS_FILE).where(KNOWN, split)
     except CheckpointError as error:
         _log.warning("%s of %s can't be read: %s", PREDICTIONS_FILE, folder, error)
-        return [], str(error)
+        return (), str(error)
     unknown = known.told(threshold) == TURNED_AWAY
     rows = zip(
         known.photo, known.genus, known.probabilities(temperature), unknown, known.labels, known.source, strict=True
     )
-    return [
+    found = (
         Answer(
             str(photo),
             str(genus),
@@ -200,7 +201,8 @@ def _answers(
             str(source),
         )
         for photo, genus, row, turned_away, label, source in rows
-    ], ""
+    )
+    return tuple(found), ""
 
 
 def learned_sources(folder: Path) -> frozenset[str]:

@@ -137,7 +137,7 @@ def lines_of(classifier: Classifier, args: argparse.Namespace, files: Iterable[s
         return answered_lines(checkpoint, files, args.device, args.batch)
     files = iter(files)
     first = list(islice(files, WORTH_EXPORTING))
-    if reason := speed_up(classifier, many=len(first) == WORTH_EXPORTING):
+    if reason := speed_up(classifier, photos=len(first)):
         print(reason, file=sys.stderr)
     return (answer_line(file, answer, classifier) for file, answer in answers(classifier, chain(first, files)))
 

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from mushroom.classifier import BATCH, Classifier
-from mushroom.engine import speed_up
+from mushroom.engine import WORTH_EXPORTING, speed_up
 from mushroom.onnx_file import network_bytes
 
 Forward = Callable[[torch.Tensor], np.ndarray]
@@ -120,7 +120,7 @@ def compiled(checkpoint: Path) -> Forward:
 def onnx_runtime(checkpoint: Path) -> Forward:
     """As ``predict`` has it."""
     classifier = Classifier.load(checkpoint)
-    if reason := speed_up(classifier, many=True):
+    if reason := speed_up(classifier, photos=WORTH_EXPORTING):
         raise NotHere(reason)
     return classifier.image_logits
 
