@@ -84,7 +84,7 @@ def test_what_can_not_be_read_is_said_and_logged(tmp_path: Path, caplog: pytest.
     (folder / "report.json").write_text("{")
     with caplog.at_level(logging.WARNING):
         assert records.report(folder) is None
-        assert records.answers(folder) == []
+        assert records.answers(folder) == ()
     assert "report.json" in caplog.text
     assert any("train.py evaluate" in note for note in st.session_state.pop("notes", []))
     st.session_state.clear()
