@@ -99,6 +99,8 @@ def test_a_lesson_by_finger_on_a_small_dark_phone_goes_on_after_a_reload(browser
     expect(page.locator(".answer-line")).to_have_count(0)
     at_rest(page)
     cards(page).first.tap()
+    expect(page.get_by_text(f"1 of {count}")).to_be_visible()
+    at_rest(page)
     guess = page.locator(".st-key-lesson_guess")
     guess.get_by_text("Amanita").tap()
     expect(page.get_by_text("So far: you")).to_contain_text("of 1, the network")
