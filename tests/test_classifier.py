@@ -10,9 +10,9 @@ from networks import SMALL, small_model
 from PIL import Image
 from scipy.special import log_softmax, softmax
 
-from mushroom.checkpoint import CHECKPOINTS_VARIABLE, load_checkpoint, save_checkpoint, write_config
+from mushroom.checkpoint import save_checkpoint, write_config
 from mushroom.classifier import Classifier, choose_device
-from mushroom.errors import CheckpointError, ExplanationError, PredictError
+from mushroom.errors import ExplanationError, PredictError
 from mushroom.model import ModelConfig
 
 NAMES = ("Зонтик", "Fly agaric", "松茸")
@@ -114,21 +114,6 @@ def test_a_changed_config_gives_another_identity_and_other_answers(tmp_path: Pat
     assert second.weights_sha256 == first.weights_sha256
     assert second.identity != first.identity
     assert second.predict(photos[:1])[0].confidence > first.predict(photos[:1])[0].confidence
-
-
-def test_weights_whose_names_were_learned_in_another_order_are_refused(tmp_path: Path) -> None:
-    saved(tmp_path, CONFIG)
-    write_config(tmp_path, replace(CONFIG, genera=NAMES[::-1]))
-    with pytest.raises(CheckpointError, match="another order"):
-        load_checkpoint(tmp_path)
-
-
-def test_a_name_loads_the_checkpoint_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    saved(tmp_path / "mine", CONFIG)
-    monkeypatch.setenv(CHECKPOINTS_VARIABLE, str(tmp_path))
-    assert Classifier.load("mine").folder == tmp_path / "mine"
-    with pytest.raises(CheckpointError, match=r"At hand in .*: mine\."):
-        Classifier.load("convnext_atto")
 
 
 def test_a_device_that_is_not_there_is_a_sentence() -> None:

@@ -69,14 +69,19 @@ def test_every_colour_mode_becomes_rgb(mode: str) -> None:
     assert photo.size == (48, 32)
 
 
-def test_sixteen_bit_grey_keeps_its_brightness() -> None:
-    grey = Image.fromarray(np.full((8, 8), 0x8000, np.uint16))
-    assert read_photo(encoded(grey, "PNG")).getpixel((4, 4)) == (127, 127, 127)
+FRAMES = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
 
 
-def test_what_is_transparent_lies_on_white() -> None:
-    clear = Image.new("RGBA", (8, 8), (200, 0, 0, 0))
-    assert read_photo(encoded(clear, "PNG")).getpixel((4, 4)) == (255, 255, 255)
+@pytest.mark.parametrize(
+    ("data", "pixel"),
+    [
+        pytest.param(encoded(Image.fromarray(np.full((8, 8), 0x8000, np.uint16)), "PNG"), (127,) * 3, id="16-bit grey"),
+        pytest.param(encoded(Image.new("RGBA", (8, 8), (200, 0, 0, 0)), "PNG"), (255,) * 3, id="transparent on white"),
+        pytest.param(encoded(FRAMES[0], "GIF", save_all=True, append_images=FRAMES[1:]), (255, 0, 0), id="first frame"),
+    ],
+)
+def test_a_pixel_comes_out_as_it_is_seen(data: bytes, pixel: tuple[int, int, int]) -> None:
+    assert read_photo(data).getpixel((4, 4)) == pixel
 
 
 @pytest.mark.parametrize(("orientation", "corner"), [(2, (7, 0)), (3, (7, 7)), (4, (0, 7)), (6, (7, 0)), (8, (0, 7))])
@@ -87,12 +92,6 @@ def test_photos_come_out_upright(orientation: int, corner: tuple[int, int]) -> N
     exif[0x0112] = orientation
     photo = read_photo(encoded(marked, "PNG", exif=exif))
     assert photo.getpixel(corner) == (255, 255, 255)
-
-
-def test_of_an_animation_the_first_frame_counts() -> None:
-    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
-    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
-    assert read_photo(data).getpixel((4, 4)) == (255, 0, 0)
 
 
 def test_an_embedded_profile_is_followed_and_a_damaged_one_ignored() -> None:
@@ -109,8 +108,9 @@ def test_metadata_does_not_travel_on() -> None:
     assert not photo.getexif()
 
 
-def test_large_photos_are_reduced() -> None:
-    assert read_photo(encoded(Image.new("RGB", (4000, 1000)), "JPEG")).size == (photos.MAX_SIDE_PX, 400)
+@pytest.mark.parametrize(("size", "reduced"), [((4000, 1000), (photos.MAX_SIDE_PX, 400)), ((1, 1), (1, 1))])
+def test_large_photos_are_reduced_and_one_pixel_is_a_photo(size: tuple[int, int], reduced: tuple[int, int]) -> None:
+    assert read_photo(encoded(Image.new("RGB", size), "JPEG")).size == reduced
 
 
 def test_a_jpeg_of_which_little_is_seen_is_decoded_at_a_fraction_with_the_same_look() -> None:
@@ -121,10 +121,6 @@ def test_a_jpeg_of_which_little_is_seen_is_decoded_at_a_fraction_with_the_same_l
     # Never smaller than twice what is seen, on the shorter side too.
     assert read_photo(encoded(Image.new("RGB", (3000, 450)), "JPEG"), seen_px=224).size == (1600, 240)
     assert read_photo(encoded(Image.new("RGB", (800, 600)), "JPEG"), seen_px=224).size == (800, 600)
-
-
-def test_one_pixel_is_a_photo() -> None:
-    assert read_photo(encoded(Image.new("RGB", (1, 1)), "PNG")).size == (1, 1)
 
 
 def test_the_format_is_told_by_content(tmp_path: Path) -> None:
