@@ -274,13 +274,11 @@ def _eight_bits(network: "onnx.ModelProto", classifier: Classifier, calibration:
     from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    class Photos(CalibrationDataReader):
-        def __init__(self) -> None:
-            self.left = iter(calibration)
+    images = ({"images": classifier.to_images([photo]).numpy()} for photo in calibration)
 
+    class Photos(CalibrationDataReader):
         def get_next(self) -> dict[str, np.ndarray] | None:
-            photo = next(self.left, None)
-            return None if photo is None else {"images": classifier.to_images([photo]).numpy()}
+            return next(images, None)
 
     with tempfile.TemporaryDirectory() as folder:
         source, folded, out = (Path(folder) / f"{name}.onnx" for name in ("float", "folded", "int8"))

@@ -138,7 +138,6 @@ REFUSED = {
     "pdf": b"%PDF-1.7\n",
     "zip": b"PK\x03\x04" + bytes(64),
     "too many bytes": bytes(photos.MAX_BYTES + 1),
-    "bomb": png_claiming(60_000, 60_000),
     "just too many pixels": png_claiming(10_000, 6_001),
     "long strip": encoded(Image.new("RGB", (2, 100)), "PNG"),
     "no pixels": png_claiming(0, 10),
@@ -259,12 +258,8 @@ def test_text_that_unpacks_to_gigabytes_takes_no_memory() -> None:
     assert peak < 20 * 1024**2
 
 
-@pytest.mark.parametrize("name", ["a.jfif", "b.JPE", "c.jif", "d.hif", "e.apng"])
-def test_less_usual_endings_are_photos(name: str) -> None:
-    assert photos.is_photo_name(name)
-
-
-@pytest.mark.parametrize("name", ["._a.jpg", "__MACOSX", "Thumbs.db", ".DS_Store", "desktop.ini", "@eaDir"])
-def test_what_systems_leave_behind_is_known(name: str) -> None:
-    assert photos.is_system_name(name)
+def test_less_usual_endings_are_photos_and_what_systems_leave_behind_is_known() -> None:
+    assert all(map(photos.is_photo_name, ("a.jfif", "b.JPE", "c.jif", "d.hif", "e.apng")))
+    left = ("._a.jpg", "__MACOSX", "Thumbs.db", ".DS_Store", "desktop.ini", "@eaDir")
+    assert all(map(photos.is_system_name, left))
     assert not photos.is_system_name("Boletus")

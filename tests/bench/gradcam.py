@@ -22,7 +22,6 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
 from torchcam.methods import GradCAM as TorchCam
 
-from mushroom.checkpoint import list_checkpoints
 from mushroom.classifier import Classifier
 from mushroom.explain.gradcam import heatmaps
 from mushroom.explain.layers import find_layers
@@ -57,12 +56,8 @@ def networks(names: Sequence[str]) -> dict[str, tuple[GenusNet, int]]:
         title: (build_model(ModelConfig(name=name, backbone=name, input_px=224, genera=GENERA)), 224)
         for title, name in NETWORKS.items()
     }
-    if list_checkpoints():
-        classifier = Classifier.load()
-        found[f"default ({classifier.config.name})"] = (classifier.model, classifier.config.input_px)
-    else:
-        config = ModelConfig(name="default", backbone="tf_efficientnetv2_b0", input_px=224, genera=GENERA)
-        found["default (untrained)"] = (build_model(config), config.input_px)
+    classifier = Classifier.load()
+    found[f"default ({classifier.config.name})"] = (classifier.model, classifier.config.input_px)
     chosen = {title: net for title, net in found.items() if not names or any(name in title for name in names)}
     for model, _ in chosen.values():
         model.eval().requires_grad_(False)
