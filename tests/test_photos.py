@@ -5,6 +5,8 @@ import struct
 import tomllib
 import tracemalloc
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -37,16 +39,24 @@ def mean_difference(one: Image.Image, other: Image.Image) -> float:
     return float(np.abs(np.asarray(one, float) - np.asarray(other, float)).mean())
 
 
+def png_chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
 def png_claiming(width: int, height: int) -> bytes:
     """A PNG whose header claims a size, with next to nothing behind it."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 64)) + chunk(b"IEND", b"")
-    )
+    chunks = {b"IHDR": header, b"IDAT": zlib.compress(b"\0" * 64), b"IEND": b""}
+    return photos.PNG_START + b"".join(map(png_chunk, chunks, chunks.values()))
+
+
+@contextmanager
+def memory_below(most_bytes: int) -> Iterator[None]:
+    tracemalloc.start()
+    yield
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < most_bytes
 
 
 # --- What gets in -------------------------------------------------------------------------------------------
@@ -158,12 +168,8 @@ def test_what_is_no_photo_within_limits_is_refused_with_a_sentence(name: str) ->
 
 
 def test_a_bomb_is_refused_before_memory_is_taken() -> None:
-    tracemalloc.start()
-    with pytest.raises(PhotoError, match="million pixels"):
+    with memory_below(5 * 1024**2), pytest.raises(PhotoError, match="million pixels"):
         read_photo(png_claiming(60_000, 60_000))
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert peak < 5 * 1024**2
 
 
 @pytest.mark.parametrize("name", ["missing.jpg", "."])
@@ -246,16 +252,11 @@ def test_a_png_with_much_text_or_a_large_profile_is_read_without_them() -> None:
 
 
 def test_text_that_unpacks_to_gigabytes_takes_no_memory() -> None:
-    packed = zlib.compress(bytes(200 * 1024**2), 9)
-    chunk = b"zTXt" + b"story\0\0" + packed
-    bomb = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    bomb = png_chunk(b"zTXt", b"story\0\0" + zlib.compress(bytes(200 * 1024**2), 9))
     data = encoded(gradient(), "PNG")
-    tracemalloc.start()
-    photo = read_photo(data[:33] + bomb + data[33:])
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
+    with memory_below(20 * 1024**2):
+        photo = read_photo(data[:33] + bomb + data[33:])
     assert photo.tobytes() == gradient().tobytes()
-    assert peak < 20 * 1024**2
 
 
 def test_less_usual_endings_are_photos_and_what_systems_leave_behind_is_known() -> None:

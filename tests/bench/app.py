@@ -50,17 +50,23 @@ def opened(page: Page, address: str) -> "Wire":
     return wire
 
 
+def wait_for_picture(page: Page, old: str = "") -> None:
+    """Until another picture than the one at the address ``old`` is seen beside an answer."""
+    page.wait_for_function(
+        """old => { const img = document.querySelector('.st-key-picture img')
+                    return img && img.complete && img.naturalWidth && img.src !== old
+                           && document.querySelector('.answer') }""",
+        arg=old,
+        timeout=WAIT_MS,
+        polling=10,
+    )
+
+
 def drop(page: Page, photo: Path) -> None:
     """Give the page a photo and wait until answer, picture and film strip are there."""
     old = page.locator(".answer").count() and page.locator(".st-key-picture img").get_attribute("src")
     page.locator(DROP_ZONE).set_input_files(photo)
-    page.wait_for_function(
-        """old => { const img = document.querySelector('.st-key-picture img')
-                    return img && img.complete && img.src !== old && document.querySelector('.answer') }""",
-        arg=f"{page.url.split('?')[0].rstrip('/')}{old}" if old else "",
-        timeout=WAIT_MS,
-        polling=10,
-    )
+    wait_for_picture(page, f"{page.url.split('?')[0].rstrip('/')}{old}" if old else "")
     page.get_by_role("radio").last.wait_for(timeout=WAIT_MS)
 
 
@@ -146,12 +152,7 @@ def throttled(browser: Browser, address: str) -> tuple[float, float]:
     page.locator(".answer").wait_for(timeout=WAIT_MS)
     read = time.perf_counter() - began
     page.locator(".bars button").first.wait_for(timeout=WAIT_MS)
-    page.wait_for_function(
-        """() => { const img = document.querySelector('.st-key-picture img')
-                   return img && img.complete && img.naturalWidth }""",
-        timeout=WAIT_MS,
-        polling=20,
-    )
+    wait_for_picture(page)
     seen = time.perf_counter() - began
     context.close()
     return read, seen
