@@ -337,12 +337,8 @@ def _names(values: Sequence[object]) -> tuple[str, ...]:
     if isinstance(values, str) or len(values) > MAX_GENERA:
         raise CheckpointError(f"{CONFIG_FILE}: the genera must be a list of at most {MAX_GENERA} names.")
     for name in values:
-        if (
-            not isinstance(name, str)
-            or not name.isprintable()
-            or name != name.strip()
-            or not 1 <= len(name) <= MAX_NAME_CHARACTERS
-        ):
+        valid = isinstance(name, str) and name.isprintable() and name == name.strip()
+        if not valid or not 1 <= len(str(name)) <= MAX_NAME_CHARACTERS:
             raise CheckpointError(f"{CONFIG_FILE}: {str(name)[:MAX_NAME_CHARACTERS]!r} can't be the name of a genus.")
     names = tuple(str(name) for name in values)
     if len({name.casefold() for name in names}) < len(names):
