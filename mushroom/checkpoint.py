@@ -224,12 +224,6 @@ def read_config(folder: Path) -> "ModelConfig":
     """``config.json`` of a checkpoint folder, every value checked; CheckpointError says what is wrong."""
     from mushroom.model import ModelConfig
 
-    values = _config_values(folder)
-    return ModelConfig(**values | {"provenance": _provenance(values["provenance"])})
-
-
-def _config_values(folder: Path) -> dict[str, Any]:
-    """The entries of ``config.json`` that ``ModelConfig`` takes, checked."""
     path = folder / CONFIG_FILE
     if not path.is_file():
         raise CheckpointError(f"The checkpoint folder {folder.name} has no {CONFIG_FILE}.")
@@ -237,41 +231,40 @@ def _config_values(folder: Path) -> dict[str, Any]:
         raise CheckpointError(f"{CONFIG_FILE} is larger than {MAX_CONFIG_BYTES // 1024} KiB.")
     try:
         values = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
-        checked = {
-            "name": str(values["name"]),
-            "backbone": _checked_backbone(values["backbone"]),
-            "input_px": _number(values["input_px"], 32, 1024, int),
-            "mean": _channels(values["mean"], -10, 10),
-            "std": _channels(values["std"], 1e-6, 10),
-            "head_widths": tuple(_number(width, 1, 16384, int) for width in values["head_widths"]),
-            "head_dropouts": tuple(_number(rate, 0, 1, float) for rate in values["head_dropouts"]),
-            "genera": _names(values["genera"]),
-            "other_genera": _names(values.get("other_genera", ())),
-            "rank": _one_of(values.get("rank", "genus"), tuple(RANKS)),
-            "temperature": _number(values["temperature"], 1e-3, 1e3, float),
-            "unknown_threshold": (
-                None if values["unknown_threshold"] is None else _number(values["unknown_threshold"], -1e6, 1e6, float)
-            ),
-            "recipe": dict(values["recipe"]),
-            "provenance": dict(values.get("provenance", {})),
-            "data_fingerprint": str(values["data_fingerprint"]),
-            "versions": {str(name): str(version) for name, version in dict(values["versions"]).items()},
-            "git_commit": str(values["git_commit"]),
-        }
+        threshold = values["unknown_threshold"]
+        config = ModelConfig(
+            name=str(values["name"]),
+            backbone=_checked_backbone(values["backbone"]),
+            input_px=_number(values["input_px"], 32, 1024, int),
+            mean=_channels(values["mean"], -10, 10),
+            std=_channels(values["std"], 1e-6, 10),
+            head_widths=tuple(_number(width, 1, 16384, int) for width in values["head_widths"]),
+            head_dropouts=tuple(_number(rate, 0, 1, float) for rate in values["head_dropouts"]),
+            genera=_names(values["genera"]),
+            other_genera=_names(values.get("other_genera", ())),
+            rank=_one_of(values.get("rank", "genus"), tuple(RANKS)),
+            temperature=_number(values["temperature"], 1e-3, 1e3, float),
+            unknown_threshold=None if threshold is None else _number(threshold, -1e6, 1e6, float),
+            recipe=dict(values["recipe"]),
+            provenance=_provenance(dict(values.get("provenance", {}))),
+            data_fingerprint=str(values["data_fingerprint"]),
+            versions={str(name): str(version) for name, version in dict(values["versions"]).items()},
+            git_commit=str(values["git_commit"]),
+        )
     except CheckpointError:
         raise
     except KeyError as error:
         raise CheckpointError(f"{CONFIG_FILE} lacks the entry {error}.") from error
     except (TypeError, ValueError, AttributeError, RecursionError, OverflowError) as error:
         raise CheckpointError(f"{CONFIG_FILE} can't be read: {error}.") from error
-    if len(checked["genera"]) < 2:
+    if len(config.genera) < 2:
         raise CheckpointError(f"{CONFIG_FILE} names fewer than two genera: there is nothing to tell apart.")
-    twice = {name.casefold() for name in checked["genera"]} & {name.casefold() for name in checked["other_genera"]}
+    twice = {name.casefold() for name in config.genera} & {name.casefold() for name in config.other_genera}
     if twice:
         raise CheckpointError(f"{CONFIG_FILE} names {min(twice)} among the genera and among the other genera.")
-    if len(checked["head_widths"]) > 8 or len(checked["head_dropouts"]) > len(checked["head_widths"]) + 1:
+    if len(config.head_widths) > 8 or len(config.head_dropouts) > len(config.head_widths) + 1:
         raise CheckpointError(f"{CONFIG_FILE}: the head has too many layers or dropouts.")
-    return checked
+    return config
 
 
 def _read_header(path: Path) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:
@@ -344,12 +337,8 @@ def _names(values: Sequence[object]) -> tuple[str, ...]:
     if isinstance(values, str) or len(values) > MAX_GENERA:
         raise CheckpointError(f"{CONFIG_FILE}: the genera must be a list of at most {MAX_GENERA} names.")
     for name in values:
-        if (
-            not isinstance(name, str)
-            or not name.isprintable()
-            or name != name.strip()
-            or not 1 <= len(name) <= MAX_NAME_CHARACTERS
-        ):
+        valid = isinstance(name, str) and name.isprintable() and name == name.strip()
+        if not valid or not 1 <= len(str(name)) <= MAX_NAME_CHARACTERS:
             raise CheckpointError(f"{CONFIG_FILE}: {str(name)[:MAX_NAME_CHARACTERS]!r} can't be the name of a genus.")
     names = tuple(str(name) for name in values)
     if len({name.casefold() for name in names}) < len(names):

@@ -31,7 +31,7 @@ from mushroom.explain.gradcam import LayerHeatmaps
 from mushroom.explain.layers import Layer, default_layer, find_layers
 from mushroom.explain.methods import methods_for
 from mushroom.genera import OTHER_FUNGUS
-from mushroom.model import GenusNet, ModelConfig, feature_count
+from mushroom.model import feature_count
 from mushroom.photos import Preprocessing, to_tensor
 
 BATCH = 32
@@ -82,25 +82,18 @@ class Explanation:
 class Classifier:
     """A loaded checkpoint: photos in, genera and heatmaps out."""
 
-    def __init__(
-        self,
-        model: GenusNet,
-        config: ModelConfig,
-        folder: Path,
-        weights_sha256: str,
-        identity: str,
-        device: str,
-        batch: int,
-    ) -> None:
+    def __init__(self, folder: Path, device: str, batch: int) -> None:
+        model, config = load_checkpoint(folder)
         if batch < 1:
             raise PredictError(f"A batch of {batch} photos answers nothing: use 1 or more.")
         self.device = choose_device(device)
         self.model = model.to(self.device)
         self.config = config
         self.folder = folder
-        self.weights_sha256 = weights_sha256
+        # Hashed now: the files may change while this classifier answers.
+        self.weights_sha256 = weights_hash(folder)
         """Hash of the weights file: tells whether two reports speak of the same network."""
-        self.identity = identity
+        self.identity = checkpoint_identity(folder, self.weights_sha256)
         """Hash of weights and config: two classifiers of one identity give the same answers."""
         self.batch = batch
         self.preprocessing = Preprocessing(config.input_px, config.mean, config.std)
@@ -125,11 +118,7 @@ class Classifier:
             from mushroom.hub import fetch, parse_address
 
             checkpoint = fetch(parse_address(str(checkpoint)))
-        folder = find_checkpoint(checkpoint)
-        model, config = load_checkpoint(folder)
-        # Hashed now: the files may change while this classifier answers.
-        weights_sha256 = weights_hash(folder)
-        return cls(model, config, folder, weights_sha256, checkpoint_identity(folder, weights_sha256), device, batch)
+        return cls(find_checkpoint(checkpoint), device, batch)
 
     @property
     def genera(self) -> tuple[str, ...]:
@@ -182,15 +171,13 @@ class Classifier:
 
     def read_logits(self, logits: np.ndarray) -> list[Prediction]:
         """What logits (n, genera + other genera) say with this checkpoint's temperature and unknown threshold."""
-        return [self._read(row, score) for row, score in zip(logits, self._unknown_scores(logits), strict=True)]
+        scores = unknown_score(logits, len(self.genera))
+        return [self._read(row, score) for row, score in zip(logits, scores, strict=True)]
 
     def read_together(self, logits: np.ndarray) -> Prediction:
         """What the logits of several photos of one mushroom say together; see ``predict_together``."""
         # The softmax of mean logits is the normalised mean of the log-probabilities.
-        return self._read(logits.mean(axis=0), float(self._unknown_scores(logits).mean()))
-
-    def _unknown_scores(self, logits: np.ndarray) -> np.ndarray:
-        return unknown_score(logits, len(self.genera))
+        return self._read(logits.mean(axis=0), float(unknown_score(logits, len(self.genera)).mean()))
 
     def _read(self, logits: np.ndarray, score: float) -> Prediction:
         """The answer that one row of logits is, with its unknown score."""

@@ -7,6 +7,7 @@ was left out and why). A prepared folder that holds its photos, too, can be move
 
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -105,17 +106,14 @@ class Prepared:
             trained = self.counts["train"][genus]
             # A network may answer genera that a folder has no photos of.
             if found and (found < TRAINABLE_PHOTOS or not trained):
+                look = "photo that looks" if found == 1 else "photos that look"
                 raise DatasetError(
-                    f"{genus} has {_photos(found)} that {'looks' if found == 1 else 'look'} different, {trained} of "
-                    f"them in training: it needs at least {TRAINABLE_PHOTOS}, better 30. Add some and prepare again."
+                    f"{genus} has {found} {look} different, {trained} of them in training: it needs at least "
+                    f"{TRAINABLE_PHOTOS}, better 30. Add some and prepare again."
                 )
         for split in ("train", "validation"):
             if not any(self.counts[split].values()):
                 raise DatasetError(f"There are no photos in the split {split}: add some and prepare again.")
-
-
-def _photos(number: int) -> str:
-    return f"{number} photo" if number == 1 else f"{number} photos"
 
 
 def load_prepared(folder: Path) -> Prepared:
@@ -160,9 +158,8 @@ def fingerprint(manifest: pd.DataFrame, background: pd.DataFrame | None, form: i
     named = form > 1
     lines = [f"{row.photo} {row.sha256} {row.split}{f' {row.genus}' * named}" for row in manifest.itertuples()]
     if background is not None:
-        for row in background.itertuples():
-            genus = f" {row.genus}" if named else ""
-            lines.append(f"{row.kind}/{row.photo} {row.sha256} {row.split}{genus}")
+        rows = background.itertuples()
+        lines += [f"{row.kind}/{row.photo} {row.sha256} {row.split}{f' {row.genus}' * named}" for row in rows]
     return hashlib.sha256("\n".join(sorted(lines)).encode(**TABLE_ENCODING)).hexdigest()
 
 
@@ -197,19 +194,16 @@ def _read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     """A table of ``prepare``: text, but for sizes in pixels."""
     try:
         with path.open(newline="", **TABLE_ENCODING) as file:
-            table = pd.read_csv(file, keep_default_na=False, dtype=str)
-        lacking = [name for name in columns if name not in table]
-        if lacking:
-            raise DatasetError(f"{path} has no column {lacking[0]}: run prepare again.")
-        if path.name == BACKGROUND_FILE and "genus" not in table:
-            table["genus"] = table.get("label", "")
-        table = table.astype({"width": int, "height": int})
+            table = pd.read_csv(file, keep_default_na=False, dtype=defaultdict(lambda: str, width=int, height=int))
     except FileNotFoundError as error:
         raise DatasetError(f"{path.parent} was not written by prepare: it has no {path.name}.") from error
-    except DatasetError:
-        raise
     except (ValueError, OSError) as error:
         raise DatasetError(f"{path} can't be read as a table of photos: run prepare again.") from error
+    lacking = [name for name in columns if name not in table]
+    if lacking:
+        raise DatasetError(f"{path} has no column {lacking[0]}: run prepare again.")
+    if path.name == BACKGROUND_FILE and "genus" not in table:
+        table["genus"] = table.get("label", "")
     for photo in table.photo:
         if PurePosixPath(photo).is_absolute() or Path(photo).is_absolute() or ".." in PurePosixPath(photo).parts:
             raise DatasetError(f"{path} names a photo outside its folder: {photo}.")

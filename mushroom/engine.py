@@ -58,8 +58,17 @@ def _onnx_runtime(classifier: Classifier) -> str | None:
     try:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
-        file = str(_network_file(classifier))
-        forward = _forward(onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"]))
+        file = _cached(classifier)
+        if not file.is_file():
+            data = network_bytes(classifier)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(file, data)
+        session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+
+        def forward(images: torch.Tensor) -> np.ndarray:
+            [logits] = session.run(["all_logits"], {"images": images.numpy()})
+            return np.asarray(logits, np.float32)
+
         _require_same(classifier, forward)
     # ONNX Runtime's errors share no type, and a damaged file in the cache raises any of them.
     except Exception as error:
@@ -75,23 +84,6 @@ def cache_folder() -> Path:
 
 def _cached(classifier: Classifier) -> Path:
     return cache_folder() / f"{classifier.weights_sha256}-{classifier.config.input_px}.onnx"
-
-
-def _network_file(classifier: Classifier) -> Path:
-    file = _cached(classifier)
-    if not file.is_file():
-        data = network_bytes(classifier)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(file, data)
-    return file
-
-
-def _forward(session: "object") -> Callable[[torch.Tensor], np.ndarray]:
-    def forward(images: torch.Tensor) -> np.ndarray:
-        [logits] = session.run(["all_logits"], {"images": images.numpy()})  # type: ignore[attr-defined]
-        return np.asarray(logits, np.float32)
-
-    return forward
 
 
 def _require_same(classifier: Classifier, forward: Callable[[torch.Tensor], np.ndarray]) -> None:

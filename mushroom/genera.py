@@ -15,7 +15,7 @@ OTHER_FUNGUS = "other"
 
 @dataclass(frozen=True)
 class Genus:
-    """What is told of a genus. ``colour`` is its CSS colour, ``sources`` are Markdown links, the rest sentences.
+    """What is told of a genus. ``colour`` is its CSS colour, the rest are sentences.
 
     ``description``, ``field_marks`` and ``look_alikes`` are empty for a name that nothing is known of.
     """
@@ -25,16 +25,18 @@ class Genus:
     description: str
     field_marks: tuple[str, ...]
     look_alikes: tuple[str, ...]
-    sources: tuple[str, ...]
+    rank: str = "genus"
 
-
-def links(name: str, rank: str = "genus") -> tuple[str, ...]:
-    """Markdown links to where a name, in any script, can be read of: Wikipedia and GBIF."""
-    written = quote(name, safe="")
-    return (
-        f"[Wikipedia](https://en.wikipedia.org/wiki/{quote(name.replace(' ', '_'), safe='')})",
-        f"[GBIF](https://www.gbif.org/species/search?q={written}&rank={quote(rank.upper(), safe='')})",
-    )
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Markdown links to where a name, in any script, can be read of: Wikipedia and GBIF."""
+        title, name, rank = (
+            quote(text, safe="") for text in (self.name.replace(" ", "_"), self.name, self.rank.upper())
+        )
+        return (
+            f"[Wikipedia](https://en.wikipedia.org/wiki/{title})",
+            f"[GBIF](https://www.gbif.org/species/search?q={name}&rank={rank})",
+        )
 
 
 # The colours are the nine of Paul Tol's "muted" scheme, https://sronpersonalpages.nl/~pault: they stay apart for
@@ -56,7 +58,6 @@ NINE: tuple[Genus, ...] = (
             "White dapperlings (*Lepiota*, *Leucoagaricus*): white spores; some are deadly.",
             "Poisonous *Entoloma* species: pink spores and no ring.",
         ),
-        links("Agaricus"),
     ),
     Genus(
         "Amanita",
@@ -74,7 +75,6 @@ NINE: tuple[Genus, ...] = (
             "Within the genus itself: the deadly death cap (*A. phalloides*) and destroying angel (*A. virosa*) stand "
             "beside relatives that only an expert tells from them.",
         ),
-        links("Amanita"),
     ),
     Genus(
         "Boletus",
@@ -91,7 +91,6 @@ NINE: tuple[Genus, ...] = (
             "The devil's bolete (*Rubroboletus satanas*) and its kin: red pores, flesh that turns blue; poisonous.",
             "*Suillus*: a slimy cap, and often a ring.",
         ),
-        links("Boletus"),
     ),
     Genus(
         "Cortinarius",
@@ -109,7 +108,6 @@ NINE: tuple[Genus, ...] = (
             "The funeral bell (*Galerina marginata*): smaller, on wood, ringed and deadly.",
             "Fibrecaps (*Inocybe*): dull brown spores, fibrous caps; many are poisonous.",
         ),
-        links("Cortinarius"),
     ),
     Genus(
         "Entoloma",
@@ -126,7 +124,6 @@ NINE: tuple[Genus, ...] = (
             "Shields (*Pluteus*): pink spores too, but free gills, and on wood.",
             "*Agaricus*: pink gills when young, but with a ring and brown spores.",
         ),
-        links("Entoloma"),
     ),
     Genus(
         "Hygrocybe",
@@ -144,7 +141,6 @@ NINE: tuple[Genus, ...] = (
             "run far down the stem.",
             "Poisonous small *Entoloma* and *Inocybe* species in the same meadows.",
         ),
-        links("Hygrocybe"),
     ),
     Genus(
         "Lactarius",
@@ -161,7 +157,6 @@ NINE: tuple[Genus, ...] = (
             "The woolly milkcap (*L. torminosus*) and other acrid milkcaps of this genus upset the stomach.",
             "Clitocybes (*Clitocybe*): funnel-shaped and fibrous, without milk; some are poisonous.",
         ),
-        links("Lactarius"),
     ),
     Genus(
         "Russula",
@@ -179,7 +174,6 @@ NINE: tuple[Genus, ...] = (
             "the ground.",
             "The sickener (*R. emetica*) is in this genus and earns its name.",
         ),
-        links("Russula"),
     ),
     Genus(
         "Suillus",
@@ -196,7 +190,6 @@ NINE: tuple[Genus, ...] = (
             "The peppery bolete (*Chalciporus piperatus*): smaller, with rust-red pores.",
             "Slimy spike-caps (*Gomphidius*): gills, not pores.",
         ),
-        links("Suillus"),
     ),
 )
 
@@ -211,7 +204,7 @@ GOLDEN_ANGLE = 0.381966
 
 def about(name: str, rank: str = "genus") -> Genus:
     """What is known of a name; of one that is not in this file only a colour and links."""
-    return GENUS_BY_NAME.get(name) or Genus(name, colours((name,))[name], "", (), (), links(name, rank))
+    return GENUS_BY_NAME.get(name) or Genus(name, colours((name,))[name], "", (), (), rank)
 
 
 def colours(names: Sequence[str]) -> dict[str, str]:

@@ -8,12 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from httpx2 import HTTPError
-from huggingface_hub import (
-    CommitOperationAdd,
-    HfApi,
-    get_token,
-    snapshot_download,
-)
+from huggingface_hub import CommitOperationAdd, HfApi, get_token, snapshot_download
 from huggingface_hub.errors import (
     HfHubHTTPError,
     HFValidationError,

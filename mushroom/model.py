@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import re
 import sys
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,7 +42,6 @@ REGISTRY_WEIGHTS: Mapping[str, tuple[str, str]] = {
 }
 """Backbones whose ImageNet weights lie inside a package of the Python registry (Apache-2.0): (module, class)."""
 
-NOTEBOOK_HEAD_DIVISORS = (2, 4)
 NOTEBOOK_HEAD_DROPOUTS = (0.3, 0.2)
 
 
@@ -138,9 +138,7 @@ def create_backbone(name: str, input_px: int | None = None, *, pretrained: bool 
         backbone = timm.create_model("resnetv2_50", num_classes=0)
         # timm's stem is one Sequential of conv and pool; the norm must sit between them.
         stem = dict(backbone.get_submodule("stem").named_children())
-        backbone.stem = nn.Sequential()
-        for child, module in (("conv", stem["conv"]), ("norm", BatchNormAct2d(64)), ("pool", stem["pool"])):
-            backbone.stem.add_module(child, module)
+        backbone.stem = nn.Sequential(OrderedDict(conv=stem["conv"], norm=BatchNormAct2d(64), pool=stem["pool"]))
         return backbone
     if not timm.is_model(timm_name.split(".")[0]) or not re.fullmatch(r"[A-Za-z0-9_.]+", timm_name):
         raise CheckpointError(f"There is no backbone named {name!r}: it must be one of timm's model names.")
@@ -284,7 +282,7 @@ def build_head(features: int, widths: Sequence[int], dropouts: Sequence[float], 
 
 def notebook_head_widths(features: int) -> tuple[int, ...]:
     """Hidden widths of the notebook's head: d/2 and d/4."""
-    return tuple(features // divisor for divisor in NOTEBOOK_HEAD_DIVISORS)
+    return features // 2, features // 4
 
 
 def build_model(config: ModelConfig, *, pretrained: bool = False) -> GenusNet:

@@ -95,14 +95,11 @@ def difference(file: bytes, classifier: Classifier, photos: Sequence[Image.Image
     except ImportError as error:
         raise ExportError(MISSING) from error
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
-    expected = classifier.predict(photos)
-    largest, same = [], 0
-    for photo, answer in zip(photos, expected, strict=True):
-        [probabilities] = session.run(["probabilities"], {"photo": np.asarray(photo)})
-        wanted = np.array(list(answer.probabilities.values()))
-        largest.append(float(np.abs(probabilities - wanted).max()))
-        same += int(probabilities.argmax()) == int(wanted.argmax())
-    return Difference(len(photos), max(largest), sum(largest) / len(photos), same / len(photos))
+    found = np.array([session.run(["probabilities"], {"photo": np.asarray(photo)})[0] for photo in photos])
+    expected = np.array([list(answer.probabilities.values()) for answer in classifier.predict(photos)])
+    largest = np.abs(found - expected).max(axis=1)
+    same_genus = float((found.argmax(axis=1) == expected.argmax(axis=1)).mean())
+    return Difference(len(photos), float(largest.max()), float(largest.mean()), same_genus)
 
 
 def write_onnx(path: Path, classifier: Classifier, photos: Sequence[Image.Image], precision: str) -> Difference:
@@ -225,7 +222,16 @@ def _with_photo_and_answers(network: "onnx.ModelProto", classifier: Classifier) 
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="mushroom")
     model.ir_version = 9
-    helper.set_model_props(model, _metadata(classifier))
+    metadata = {
+        "genera": json.dumps(classifier.genera, ensure_ascii=False, allow_nan=False),
+        "unknown_threshold": json.dumps(config.unknown_threshold, allow_nan=False),
+        "model": config.name,
+        "weights_sha256": classifier.weights_sha256,
+        "checkpoint_sha256": classifier.identity,
+        "third_answer": third_answer(count),
+        "safety": SAFETY,
+    }
+    helper.set_model_props(model, metadata)
     return model
 
 
@@ -248,18 +254,6 @@ def _resized(given: str, made: str, axis: int) -> "list[onnx.NodeProto]":
     return [resize, rounded, helper.make_node("Clip", [f"{made}_rounded", "black", "white"], [made])]
 
 
-def _metadata(classifier: Classifier) -> dict[str, str]:
-    return {
-        "genera": json.dumps(classifier.genera, ensure_ascii=False, allow_nan=False),
-        "unknown_threshold": json.dumps(classifier.config.unknown_threshold, allow_nan=False),
-        "model": classifier.config.name,
-        "weights_sha256": classifier.weights_sha256,
-        "checkpoint_sha256": classifier.identity,
-        "third_answer": third_answer(len(classifier.genera)),
-        "safety": SAFETY,
-    }
-
-
 def _half(model: "onnx.ModelProto") -> Any:
     from onnxruntime.transformers.float16 import convert_float_to_float16
     from onnxruntime.transformers.onnx_model import OnnxModel
@@ -280,13 +274,11 @@ def _eight_bits(network: "onnx.ModelProto", classifier: Classifier, calibration:
     from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    class Photos(CalibrationDataReader):
-        def __init__(self) -> None:
-            self.left = iter(calibration)
+    images = ({"images": classifier.to_images([photo]).numpy()} for photo in calibration)
 
+    class Photos(CalibrationDataReader):
         def get_next(self) -> dict[str, np.ndarray] | None:
-            photo = next(self.left, None)
-            return None if photo is None else {"images": classifier.to_images([photo]).numpy()}
+            return next(images, None)
 
     with tempfile.TemporaryDirectory() as folder:
         source, folded, out = (Path(folder) / f"{name}.onnx" for name in ("float", "folded", "int8"))

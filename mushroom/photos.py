@@ -57,6 +57,8 @@ PNG_START = b"\x89PNG\r\n\x1a\n"
 
 NOT_A_PHOTO = "This file is not a photo that can be read here: use JPEG, PNG, WebP, HEIC, TIFF, BMP or GIF."
 TRUNCATED = "This photo is damaged or cut off: save or send it again."
+TOO_LARGE = f"This file is larger than {MAX_BYTES // 1024**2} MB: send a smaller photo."
+TOO_MANY_PIXELS = f"This photo has more than {MAX_PIXELS // 10**6} million pixels: send a smaller one."
 
 
 @dataclass(frozen=True)
@@ -89,17 +91,15 @@ def read_photo(data: bytes, seen_px: int | None = None) -> Image.Image:
     if not data:
         raise PhotoError("This file is empty.")
     if len(data) > MAX_BYTES:
-        raise PhotoError(f"This file is larger than {MAX_BYTES // 1024**2} MB: send a smaller photo.")
+        raise PhotoError(TOO_LARGE)
     try:
         return _finished(_decoded_or_mended(data, seen_px))
     except PhotoError:
         raise
-    except Image.DecompressionBombError as error:
-        raise PhotoError(_too_many_pixels()) from error
     except Image.UnidentifiedImageError as error:
         raise PhotoError(NOT_A_PHOTO) from error
-    except MemoryError as error:
-        raise PhotoError(_too_many_pixels()) from error
+    except (Image.DecompressionBombError, MemoryError) as error:
+        raise PhotoError(TOO_MANY_PIXELS) from error
     # Decoders raise whatever they like on damaged files: anything from OSError to IndexError means the same here.
     except Exception as error:
         raise PhotoError(TRUNCATED) from error
@@ -109,7 +109,7 @@ def read_photo_file(path: Path, seen_px: int | None = None) -> Image.Image:
     """``read_photo`` of a file on this machine, which is not read when it is too large. Names no path in errors."""
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise PhotoError(f"This file is larger than {MAX_BYTES // 1024**2} MB: send a smaller photo.")
+            raise PhotoError(TOO_LARGE)
         return read_photo(path.read_bytes(), seen_px)
     except FileNotFoundError as error:
         raise PhotoError("There is no such file.") from error
@@ -212,13 +212,9 @@ def _is_large_profile(chunk: bytes) -> bool:
 
 def _check_size(width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
-        raise PhotoError(_too_many_pixels())
+        raise PhotoError(TOO_MANY_PIXELS)
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise PhotoError(f"This picture is more than {MAX_ASPECT} times as long as wide: crop it to the mushroom.")
-
-
-def _too_many_pixels() -> str:
-    return f"This photo has more than {MAX_PIXELS // 10**6} million pixels: send a smaller one."
 
 
 def _finished(picture: Image.Image) -> Image.Image:

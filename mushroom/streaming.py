@@ -174,7 +174,10 @@ def answers(classifier: Classifier, files: Iterable[str]) -> Iterator[tuple[str,
     network is float32 (3, input_px, input_px) a photo, however large its file.
     """
     for batch in _batches(classifier, files):
-        yield from _answered(classifier, batch)
+        images = [read for _, read in batch if isinstance(read, torch.Tensor)]
+        predictions = iter(classifier.predict_images(torch.stack(images)) if images else ())
+        for file, read in batch:
+            yield file, next(predictions) if isinstance(read, torch.Tensor) else read
 
 
 def answer_together(classifier: Classifier, files: Iterable[str]) -> tuple[Prediction | None, dict[str, str]]:
@@ -219,15 +222,6 @@ def network_names(classifier: Classifier) -> dict[str, str]:
         "weights": classifier.weights_sha256[:HASH_DIGITS],
         "checkpoint": classifier.identity[:HASH_DIGITS],
     }
-
-
-def _answered(
-    classifier: Classifier, batch: list[tuple[str, torch.Tensor | str]]
-) -> Iterator[tuple[str, Prediction | str]]:
-    images = [read for _, read in batch if isinstance(read, torch.Tensor)]
-    predictions = iter(classifier.predict_images(torch.stack(images)) if images else ())
-    for file, read in batch:
-        yield file, next(predictions) if isinstance(read, torch.Tensor) else read
 
 
 def _read_image(classifier: Classifier, file: str) -> torch.Tensor | str:

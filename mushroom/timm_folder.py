@@ -1,6 +1,5 @@
 """A checkpoint as a folder that ``timm.create_model("hf-hub:USER/NAME")`` or ``"local-dir:FOLDER"`` loads."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from mushroom.checkpoint import write_json
 from mushroom.classifier import Classifier
 from mushroom.errors import ExportError
 from mushroom.model import SHORTCUTS
@@ -49,19 +49,11 @@ def write_timm(out: Path, classifier: Classifier) -> float:
         raise ExportError(f"timm's network answers otherwise, by up to {found:.2g}: export the checkpoint as ONNX.")
     out.mkdir(parents=True, exist_ok=True)
     save_file(network.state_dict(), out / "model.safetensors", {"format": "pt"})
-    names = [*config.genera, *config.other_genera]
-    text = json.dumps(_timm_config(classifier, backbone, place, names), indent=1, allow_nan=False)
-    (out / "config.json").write_text(text + "\n")
-    return found
-
-
-def _timm_config(classifier: Classifier, backbone: str, place: str, names: list[str]) -> dict[str, object]:
-    config = classifier.config
-    return {
+    values = {
         "architecture": backbone.split(".")[0],
         "num_classes": config.logit_count,
         "num_features": classifier.model.backbone.num_features,
-        "label_names": names,
+        "label_names": [*config.genera, *config.other_genera],
         "pretrained_cfg": {
             "tag": config.name,
             "input_size": [3, config.input_px, config.input_px],
@@ -74,3 +66,5 @@ def _timm_config(classifier: Classifier, backbone: str, place: str, names: list[
             "classifier": place,
         },
     }
+    write_json(out / "config.json", values)
+    return found

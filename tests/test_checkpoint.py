@@ -1,7 +1,9 @@
 """Checkpoint folders: saved and loaded, found by name, whole and damaged."""
 
 import json
+import os
 import pickle
+import shutil
 import struct
 from collections.abc import Callable
 from dataclasses import replace
@@ -60,20 +62,8 @@ def edit_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], None]
     save_file(state, folder / WEIGHTS_FILE)
 
 
-def huge_header(folder: Path) -> None:
-    (folder / WEIGHTS_FILE).write_bytes(struct.pack("<Q", 2**60) + b"{}")
-
-
-def pickled(folder: Path) -> None:
-    (folder / WEIGHTS_FILE).write_bytes(pickle.dumps({"head.1.weight": [1.0]}))
-
-
-def truncated(folder: Path) -> None:
-    whole = (folder / WEIGHTS_FILE).read_bytes()
-    (folder / WEIGHTS_FILE).write_bytes(whole[: len(whole) // 2])
-
-
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "no folder": (shutil.rmtree, "no checkpoint folder"),
     "no config": (lambda f: (f / CONFIG_FILE).unlink(), "no config.json"),
     "no weights": (lambda f: (f / WEIGHTS_FILE).unlink(), "no weights file"),
     "config not json": (lambda f: (f / CONFIG_FILE).write_text("{"), "config.json can't be read"),
@@ -114,10 +104,13 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "tensor too many": (lambda f: edit_weights(f, lambda s: s.update(extra=torch.zeros(1))), "does not call for"),
     "weight nan": (lambda f: edit_weights(f, lambda s: s["head.1.weight"][0, 0].fill_(float("nan"))), "not finite"),
     "weight infinite": (lambda f: edit_weights(f, lambda s: s["head.1.bias"][2].fill_(float("-inf"))), "not finite"),
-    "weights a pickle": (pickled, "not a safetensors file"),
-    "weights truncated": (truncated, "damaged"),
-    "weights with a huge header": (huge_header, "damaged"),
-    "weights empty": (lambda f: (f / WEIGHTS_FILE).write_bytes(b""), "damaged"),
+    "weights a pickle": (
+        lambda f: (f / WEIGHTS_FILE).write_bytes(pickle.dumps({"a": [1.0]})),
+        "not a safetensors file",
+    ),
+    "weights truncated": (lambda f: os.truncate(f / WEIGHTS_FILE, 100_000), "damaged"),
+    "weights with a huge header": (lambda f: (f / WEIGHTS_FILE).write_bytes(struct.pack("<Q", 2**60)), "damaged"),
+    "weights empty": (lambda f: os.truncate(f / WEIGHTS_FILE, 0), "damaged"),
 }
 
 
@@ -131,11 +124,6 @@ def test_a_damaged_checkpoint_is_refused_with_the_file_and_the_reason(checkpoint
 
 def test_a_checkpoint_can_be_read_by_whoever_may_read_its_folder(checkpoint: Path) -> None:
     assert {path.stat().st_mode & 0o777 for path in checkpoint.iterdir() if path.is_file()} == {0o644}
-
-
-def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="no checkpoint folder"):
-        load_checkpoint(tmp_path / "nowhere")
 
 
 def test_the_sentence_for_a_name_without_a_folder_says_what_is_at_hand(
@@ -169,12 +157,11 @@ def test_any_names_of_any_number_and_script_come_back_in_order(
     tmp_path: Path, genera: tuple[str, ...], rank: str
 ) -> None:
     provenance = Provenance("python train.py", "random", (Ancestor("mean", "a", "1f"),), ("me",), ("A sentence.",))
-    config = replace(SMALL, genera=genera, other_genera=("Tricholoma", "none known"), rank=rank)
-    config = replace(config, provenance=provenance)
+    others = ("Tricholoma", "none known")
+    config = replace(SMALL, genera=genera, other_genera=others, rank=rank, provenance=provenance)
     save_checkpoint(tmp_path, build_model(config), config)
     model, loaded = load_checkpoint(tmp_path)
     assert loaded == config == read_config(tmp_path)
-    assert read_config(tmp_path).genera == genera
     assert model(torch.zeros(1, 3, 64, 64)).shape == (1, len(genera) + 2)
 
 

@@ -35,8 +35,6 @@ def test_the_answers_are_those_of_torch(checkpoint: Path, photos: str, cache: Pa
     assert fast.forward_images is not None
     files = list(photo_files(photos))
     for (_, one), (_, other) in zip(answers(plain, files), answers(fast, files), strict=True):
-        assert not isinstance(one, str)
-        assert not isinstance(other, str)
         assert one.genus == other.genus
         np.testing.assert_allclose(one.logits, other.logits, atol=engine.TOLERANCE)
     assert len(list(cache.iterdir())) == 1

@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import huggingface_hub
 import pytest
@@ -65,22 +66,19 @@ def test_publish_sends_the_folder_and_its_card_in_one_commit(hub: Hub, checkpoin
     assert set(files) == {".gitattributes", WEIGHTS_FILE, CONFIG_FILE, REPORT_FILE, HISTORY_FILE, "README.md"}
     assert files[WEIGHTS_FILE] == (checkpoint / WEIGHTS_FILE).read_bytes()
     assert sum("/commit/" in request for request in hub.requests) == 1
+    card = files["README.md"].decode()
+    assert f'Classifier.load("hf://{REPO}")' in card
+    data = huggingface_hub.ModelCard(card).data
+    assert data.license == "apache-2.0"
+    results = {result.metric_type: result.metric_value for result in data.eval_results}
+    accuracy = json.loads(files[REPORT_FILE])["splits"]["test"]["accuracy"]
+    assert results["accuracy"] == pytest.approx(accuracy, abs=1e-4)
 
 
 def test_the_onnx_file_is_sent_along_where_it_is_asked_for(hub: Hub, checkpoint: Path) -> None:
     pytest.importorskip("onnxruntime", reason="needs the extra export")
     assert train.main(["publish", str(checkpoint), "--repo", REPO, "--with", "onnx"]) == 0
     assert len(hub.commits[hub.head]["model.onnx"]) > 1000
-
-
-def test_the_card_has_a_model_index_and_says_how_to_load_it(published: Hub) -> None:
-    card = published.commits[published.head]["README.md"].decode()
-    assert f'Classifier.load("hf://{REPO}")' in card
-    data = huggingface_hub.ModelCard(card).data
-    report = json.loads(published.commits[published.head][REPORT_FILE])
-    assert data.license == "apache-2.0"
-    results = {result.metric_type: result.metric_value for result in data.eval_results}
-    assert results["accuracy"] == pytest.approx(report["splits"]["test"]["accuracy"], abs=1e-4)
 
 
 def test_a_dry_run_asks_nothing_of_the_hub(hub: Hub, checkpoint: Path) -> None:
@@ -93,51 +91,36 @@ def test_a_dry_run_asks_nothing_of_the_hub(hub: Hub, checkpoint: Path) -> None:
     assert hub.requests == []
 
 
-def test_what_was_published_loads_and_answers_the_same(published: Hub, checkpoint: Path) -> None:
+def test_weights_and_json_are_fetched_and_answer_the_same_and_the_app_also_takes_the_tables(
+    published: Hub, checkpoint: Path
+) -> None:
     fetched = Classifier.load(f"hf://{REPO}")
     images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     assert torch.equal(fetched.model(images), Classifier.load(checkpoint).model(images))
-
-
-def test_fetch_takes_weights_and_json_only(published: Hub) -> None:
-    names = {path.name for path in fetch(HubAddress(REPO)).iterdir()}
-    assert names == {WEIGHTS_FILE, CONFIG_FILE, REPORT_FILE}
-
-
-def test_the_app_also_takes_the_tables(published: Hub) -> None:
+    assert {path.name for path in fetched.folder.iterdir()} == {WEIGHTS_FILE, CONFIG_FILE, REPORT_FILE}
     names = {path.name for path in fetch(HubAddress(REPO), records=True).iterdir()}
     assert names == {WEIGHTS_FILE, CONFIG_FILE, REPORT_FILE, HISTORY_FILE}
 
 
-def test_a_fetched_folder_is_pinned_to_its_commit(published: Hub, checkpoint: Path) -> None:
+def test_a_fetched_folder_is_pinned_to_its_commit_and_there_again_without_the_hub(
+    published: Hub, checkpoint: Path
+) -> None:
     first = published.head
     publish(checkpoint, REPO)
     assert published.head != first
-    assert fetch(HubAddress(REPO, first)).name == first
     assert fetch(HubAddress(REPO)).name == published.head
-
-
-def test_a_fetched_folder_is_there_again_without_the_hub(published: Hub) -> None:
-    first = fetch(HubAddress(REPO))
+    folder = fetch(HubAddress(REPO, first))
+    assert folder.name == first
     published.fail["/"] = 503
-    assert fetch(HubAddress(REPO, first.name)) == first
+    assert fetch(HubAddress(REPO, first)) == folder
 
 
-def test_a_broken_off_download_is_told_and_resumed(published: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_off_download_is_told_and_resumed(published: Hub) -> None:
     published.truncate = True
     with pytest.raises(HubError, match=r"broke off|could not be reached"):
         fetch(HubAddress(REPO))
     published.truncate = False
     assert Classifier.load(f"hf://{REPO}").config.name == "small"
-
-
-def test_a_full_disk_is_a_sentence(published: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*args: object, **kwargs: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr("mushroom.hub.snapshot_download", full)
-    with pytest.raises(HubError, match="disk is full"):
-        fetch(HubAddress(REPO))
 
 
 @pytest.mark.parametrize(("step", "status"), [("/commit/", 400), ("/upload/", 403)])
@@ -160,41 +143,32 @@ def test_a_refusal_is_a_sentence(hub: Hub, checkpoint: Path, status: int, senten
         publish(checkpoint, REPO)
 
 
-def test_a_repository_that_is_not_there_is_a_sentence(hub: Hub) -> None:
-    hub.fail["/api/"] = 404
-    with pytest.raises(HubError, match="no repository someone/mushrooms"):
-        fetch(HubAddress(REPO))
-
-
-def test_a_revision_that_is_not_there_is_a_sentence(published: Hub) -> None:
+def test_what_keeps_a_folder_from_being_fetched_is_a_sentence(published: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(HubError, match="no such branch, tag or commit"):
         fetch(HubAddress(REPO, "v9"))
-
-
-def test_a_hub_out_of_reach_is_a_sentence(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    published.fail["/api/"] = 404
+    with pytest.raises(HubError, match="no repository someone/mushrooms"):
+        fetch(HubAddress(REPO))
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(HubError, match=r"could not be reached|broke off"):
         fetch(HubAddress(REPO))
+    full = Mock(side_effect=OSError(errno.ENOSPC, "No space left on device"))
+    monkeypatch.setattr("mushroom.hub.snapshot_download", full)
+    with pytest.raises(HubError, match="disk is full"):
+        fetch(HubAddress(REPO))
 
 
-def test_without_a_token_nothing_is_asked_of_the_hub(
+def test_nothing_is_asked_of_the_hub_without_a_token_whole_weights_and_a_report(
     hub: Hub, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("HF_TOKEN")
     with pytest.raises(HubError, match="hf auth login"):
         publish(checkpoint, REPO)
-    assert hub.requests == []
-
-
-def test_a_folder_that_was_not_evaluated_is_not_published(hub: Hub, checkpoint: Path) -> None:
     (checkpoint / REPORT_FILE).unlink()
     with pytest.raises(HubError, match="evaluate"):
         publish(checkpoint, REPO)
-
-
-def test_a_damaged_folder_is_not_published(hub: Hub, checkpoint: Path) -> None:
     (checkpoint / WEIGHTS_FILE).write_bytes(b"no")
-    with pytest.raises(CheckpointError):
+    with pytest.raises(CheckpointError, match="safetensors"):
         publish(checkpoint, REPO)
     assert hub.requests == []
 
@@ -228,32 +202,18 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
-def sent(hub: Hub, folder: Path) -> None:
-    """Everything in ``folder`` becomes a commit of the hub's dataset."""
-    files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    hub.commit(files)
-
-
 def test_the_photos_of_the_test_split_come_from_a_dataset_and_no_others(hub: Hub, photos: Path) -> None:
-    sent(hub, photos)
+    hub.commit_folder(photos)
     fetched = load_prepared(fetch_test_photos(parse_address(f"hf://datasets/{REPO}")))
     assert fetched.fingerprint == load_prepared(photos).fingerprint
     for row in fetched.manifest.to_dict("records"):
         assert fetched.photo_path(row).is_file() == (row["split"] == "test"), row["photo"]
 
 
-def test_a_dataset_without_its_photos_is_told(hub: Hub, photos: Path, tmp_path: Path) -> None:
-    apart = tmp_path / "apart"
-    prepare(photos / "photos", apart, progress=False)
-    sent(hub, apart)
-    with pytest.raises(HubError, match="does not hold its own photos"):
-        fetch_test_photos(HubAddress(REPO))
-
-
 @pytest.mark.parametrize("root", ["/", "..", "photos/../../.."])
 def test_a_dataset_that_points_elsewhere_is_refused(hub: Hub, photos: Path, root: str) -> None:
     facts = json.loads((photos / DATASET_FILE).read_text())
     (photos / DATASET_FILE).write_text(json.dumps(facts | {"root": root}))
-    sent(hub, photos)
+    hub.commit_folder(photos)
     with pytest.raises(HubError, match="does not hold its own photos"):
         fetch_test_photos(HubAddress(REPO))

@@ -132,21 +132,13 @@ def test_a_file_that_can_not_be_written_is_a_sentence_too(capsys: pytest.Capture
 # --- The app from the command line --------------------------------------------------------------------------
 
 
-@pytest.fixture
-def own(tmp_path: Path) -> Path:
-    """A checkpoint folder beside another one."""
-    untrained_checkpoint(tmp_path / "runs" / "another")
-    return untrained_checkpoint(tmp_path / "runs" / "mine")
-
-
-def test_the_app_is_told_which_checkpoint_to_show(
-    own: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_app_is_told_which_checkpoint_to_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from streamlit.web import cli
 
     served: list[list[str]] = []
     monkeypatch.setattr(cli, "main", served.append)
-    for checkpoint, expected in ((own, [own]), (own.parent, [own.parent / "another", own])):
+    another, own = (untrained_checkpoint(tmp_path / name) for name in ("another", "mine"))
+    for checkpoint, expected in ((own, [own]), (tmp_path, [another, own])):
         monkeypatch.setattr(os, "environ", dict(os.environ))
         assert mushroom_command(["app", "--checkpoint", str(checkpoint), "--port", "8600"]) == errors.DONE
         assert list_checkpoints() == expected

@@ -5,6 +5,8 @@ import struct
 import tomllib
 import tracemalloc
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -37,16 +39,24 @@ def mean_difference(one: Image.Image, other: Image.Image) -> float:
     return float(np.abs(np.asarray(one, float) - np.asarray(other, float)).mean())
 
 
+def png_chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
 def png_claiming(width: int, height: int) -> bytes:
     """A PNG whose header claims a size, with next to nothing behind it."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 64)) + chunk(b"IEND", b"")
-    )
+    chunks = {b"IHDR": header, b"IDAT": zlib.compress(b"\0" * 64), b"IEND": b""}
+    return photos.PNG_START + b"".join(map(png_chunk, chunks, chunks.values()))
+
+
+@contextmanager
+def memory_below(most_bytes: int) -> Iterator[None]:
+    tracemalloc.start()
+    yield
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < most_bytes
 
 
 # --- What gets in -------------------------------------------------------------------------------------------
@@ -69,14 +79,19 @@ def test_every_colour_mode_becomes_rgb(mode: str) -> None:
     assert photo.size == (48, 32)
 
 
-def test_sixteen_bit_grey_keeps_its_brightness() -> None:
-    grey = Image.fromarray(np.full((8, 8), 0x8000, np.uint16))
-    assert read_photo(encoded(grey, "PNG")).getpixel((4, 4)) == (127, 127, 127)
+FRAMES = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
 
 
-def test_what_is_transparent_lies_on_white() -> None:
-    clear = Image.new("RGBA", (8, 8), (200, 0, 0, 0))
-    assert read_photo(encoded(clear, "PNG")).getpixel((4, 4)) == (255, 255, 255)
+@pytest.mark.parametrize(
+    ("data", "pixel"),
+    [
+        pytest.param(encoded(Image.fromarray(np.full((8, 8), 0x8000, np.uint16)), "PNG"), (127,) * 3, id="16-bit grey"),
+        pytest.param(encoded(Image.new("RGBA", (8, 8), (200, 0, 0, 0)), "PNG"), (255,) * 3, id="transparent on white"),
+        pytest.param(encoded(FRAMES[0], "GIF", save_all=True, append_images=FRAMES[1:]), (255, 0, 0), id="first frame"),
+    ],
+)
+def test_a_pixel_comes_out_as_it_is_seen(data: bytes, pixel: tuple[int, int, int]) -> None:
+    assert read_photo(data).getpixel((4, 4)) == pixel
 
 
 @pytest.mark.parametrize(("orientation", "corner"), [(2, (7, 0)), (3, (7, 7)), (4, (0, 7)), (6, (7, 0)), (8, (0, 7))])
@@ -87,12 +102,6 @@ def test_photos_come_out_upright(orientation: int, corner: tuple[int, int]) -> N
     exif[0x0112] = orientation
     photo = read_photo(encoded(marked, "PNG", exif=exif))
     assert photo.getpixel(corner) == (255, 255, 255)
-
-
-def test_of_an_animation_the_first_frame_counts() -> None:
-    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
-    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
-    assert read_photo(data).getpixel((4, 4)) == (255, 0, 0)
 
 
 def test_an_embedded_profile_is_followed_and_a_damaged_one_ignored() -> None:
@@ -109,8 +118,9 @@ def test_metadata_does_not_travel_on() -> None:
     assert not photo.getexif()
 
 
-def test_large_photos_are_reduced() -> None:
-    assert read_photo(encoded(Image.new("RGB", (4000, 1000)), "JPEG")).size == (photos.MAX_SIDE_PX, 400)
+@pytest.mark.parametrize(("size", "reduced"), [((4000, 1000), (photos.MAX_SIDE_PX, 400)), ((1, 1), (1, 1))])
+def test_large_photos_are_reduced_and_one_pixel_is_a_photo(size: tuple[int, int], reduced: tuple[int, int]) -> None:
+    assert read_photo(encoded(Image.new("RGB", size), "JPEG")).size == reduced
 
 
 def test_a_jpeg_of_which_little_is_seen_is_decoded_at_a_fraction_with_the_same_look() -> None:
@@ -121,10 +131,6 @@ def test_a_jpeg_of_which_little_is_seen_is_decoded_at_a_fraction_with_the_same_l
     # Never smaller than twice what is seen, on the shorter side too.
     assert read_photo(encoded(Image.new("RGB", (3000, 450)), "JPEG"), seen_px=224).size == (1600, 240)
     assert read_photo(encoded(Image.new("RGB", (800, 600)), "JPEG"), seen_px=224).size == (800, 600)
-
-
-def test_one_pixel_is_a_photo() -> None:
-    assert read_photo(encoded(Image.new("RGB", (1, 1)), "PNG")).size == (1, 1)
 
 
 def test_the_format_is_told_by_content(tmp_path: Path) -> None:
@@ -142,7 +148,6 @@ REFUSED = {
     "pdf": b"%PDF-1.7\n",
     "zip": b"PK\x03\x04" + bytes(64),
     "too many bytes": bytes(photos.MAX_BYTES + 1),
-    "bomb": png_claiming(60_000, 60_000),
     "just too many pixels": png_claiming(10_000, 6_001),
     "long strip": encoded(Image.new("RGB", (2, 100)), "PNG"),
     "no pixels": png_claiming(0, 10),
@@ -163,12 +168,8 @@ def test_what_is_no_photo_within_limits_is_refused_with_a_sentence(name: str) ->
 
 
 def test_a_bomb_is_refused_before_memory_is_taken() -> None:
-    tracemalloc.start()
-    with pytest.raises(PhotoError, match="million pixels"):
+    with memory_below(5 * 1024**2), pytest.raises(PhotoError, match="million pixels"):
         read_photo(png_claiming(60_000, 60_000))
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert peak < 5 * 1024**2
 
 
 @pytest.mark.parametrize("name", ["missing.jpg", "."])
@@ -251,24 +252,15 @@ def test_a_png_with_much_text_or_a_large_profile_is_read_without_them() -> None:
 
 
 def test_text_that_unpacks_to_gigabytes_takes_no_memory() -> None:
-    packed = zlib.compress(bytes(200 * 1024**2), 9)
-    chunk = b"zTXt" + b"story\0\0" + packed
-    bomb = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    bomb = png_chunk(b"zTXt", b"story\0\0" + zlib.compress(bytes(200 * 1024**2), 9))
     data = encoded(gradient(), "PNG")
-    tracemalloc.start()
-    photo = read_photo(data[:33] + bomb + data[33:])
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
+    with memory_below(20 * 1024**2):
+        photo = read_photo(data[:33] + bomb + data[33:])
     assert photo.tobytes() == gradient().tobytes()
-    assert peak < 20 * 1024**2
 
 
-@pytest.mark.parametrize("name", ["a.jfif", "b.JPE", "c.jif", "d.hif", "e.apng"])
-def test_less_usual_endings_are_photos(name: str) -> None:
-    assert photos.is_photo_name(name)
-
-
-@pytest.mark.parametrize("name", ["._a.jpg", "__MACOSX", "Thumbs.db", ".DS_Store", "desktop.ini", "@eaDir"])
-def test_what_systems_leave_behind_is_known(name: str) -> None:
-    assert photos.is_system_name(name)
+def test_less_usual_endings_are_photos_and_what_systems_leave_behind_is_known() -> None:
+    assert all(map(photos.is_photo_name, ("a.jfif", "b.JPE", "c.jif", "d.hif", "e.apng")))
+    left = ("._a.jpg", "__MACOSX", "Thumbs.db", ".DS_Store", "desktop.ini", "@eaDir")
+    assert all(map(photos.is_system_name, left))
     assert not photos.is_system_name("Boletus")

@@ -1,5 +1,6 @@
 """What the README and the app say of the weights that ship is what their reports say."""
 
+import json
 import re
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -64,13 +65,9 @@ def test_pages_count_as_right_what_the_report_counts_as_told_right(folder: Path)
     assert verdict.confusion(answers, records.names(folder).names) == [list(row) for row in test.confusion]
 
 
-def rounded(value: Any) -> Any:
+def rounded(values: dict[str, Any]) -> Any:
     """The same with every float inside to nine digits."""
-    if isinstance(value, dict):
-        return {name: rounded(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [rounded(inner) for inner in value]
-    return round(value, 9) if isinstance(value, float) else value
+    return json.loads(json.dumps(values), parse_float=lambda digits: round(float(digits), 9))
 
 
 @pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)

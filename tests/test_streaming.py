@@ -20,19 +20,14 @@ AHEAD = BATCHES_AHEAD * BATCH
 # --- Files --------------------------------------------------------------------------------------------------
 
 
-def test_files_come_in_order_from_all_folders(archive: Path) -> None:
+def test_files_come_in_order_from_all_folders_and_a_large_folder_in_parts(
+    archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     files = list(photo_files(str(archive)))
     assert len(files) == ARCHIVE_PHOTOS
     assert files == sorted(files)
-    assert files == list(photo_files(str(archive)))
-
-
-def test_a_folder_larger_than_memory_holds_is_gone_through_in_parts(
-    archive: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = list(photo_files(str(archive)))
     monkeypatch.setattr(streaming, "NAMES_AT_ONCE", 7)
-    assert list(photo_files(str(archive))) == whole
+    assert list(photo_files(str(archive))) == files
 
 
 def test_a_folder_that_links_to_itself_ends(tmp_path: Path) -> None:

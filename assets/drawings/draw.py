@@ -4,7 +4,7 @@ Plates in the manner of a picture book, plainly drawings. Everything is laid out
 twice the size, so that edges come out smooth; the same script gives the same pictures.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,7 +93,7 @@ def background(random: np.random.Generator) -> Image.Image:
     for _ in range(60):
         centre, radius = (random.uniform(0, 1), random.uniform(0, 0.6)), random.uniform(0.01, 0.06)
         light = np.array((206, 214, 160)) + random.integers(-30, 30, 3)
-        disc(pen, centre, radius, tuple(int(v) for v in light))
+        pen.circle(px(centre), radius * CANVAS, fill=rgb(light))
     plate = plate.filter(ImageFilter.GaussianBlur(CANVAS * 0.022))
     litter(plate, random)
     return plate
@@ -113,13 +113,12 @@ def meadow(random: np.random.Generator) -> Image.Image:
         bend = random.uniform(-0.03, 0.03)
         green = np.array((86, 128, 44)) + random.integers(-30, 30, 3) - int(24 * (1 - depth))
         blade = bezier((x, foot), (x, foot - height / 2), (x + bend, foot - height))
-        pen.line([px(p) for p in blade], fill=tuple(int(v) for v in green.clip(0, 255)), width=2 + int(3 * depth))
+        pen.line([px(p) for p in blade], fill=rgb(green), width=2 + int(3 * depth))
     return plate
 
 
 def litter(plate: Image.Image, random: np.random.Generator) -> None:
     """Leaves and moss on the ground, smaller and paler farther away."""
-    pen = ImageDraw.Draw(plate)
     palette = ((122, 86, 44), (154, 112, 58), (96, 72, 40), (88, 104, 52), (104, 122, 60), (70, 86, 44))
     for depth in np.sort(random.uniform(0, 1, 520)):
         x, y = random.uniform(-0.05, 1.05), 0.72 + 0.3 * depth
@@ -129,18 +128,17 @@ def litter(plate: Image.Image, random: np.random.Generator) -> None:
             (x + size * (np.cos(a) * np.cos(tilt) - 0.4 * np.sin(a) * np.sin(tilt)), y + 0.5 * size * np.sin(a + tilt))
             for a in np.linspace(0, 2 * np.pi, 14)
         ]
-        pen.polygon([px(p) for p in leaf], fill=tuple(int(v) for v in base.clip(0, 255)))
+        fill(plate, leaf, rgb(base))
 
 
 def grass(plate: Image.Image, random: np.random.Generator) -> None:
     """Blades in front, bent by the wind."""
-    pen = ImageDraw.Draw(plate)
     for _ in range(120):
         x, height, bend = random.uniform(0, 1), random.uniform(0.03, 0.13), random.uniform(-0.05, 0.05)
         green = np.array((92, 122, 54)) + random.integers(-28, 28, 3)
         left = bezier((x, 1.01), (x, 1 - height / 2), (x + bend, 1 - height))
         right = bezier((x + bend, 1 - height), (x + 0.004, 1 - height / 2), (x + 0.007, 1.01))
-        pen.polygon([px(p) for p in (*left, *right)], fill=tuple(int(v) for v in green))
+        fill(plate, [*left, *right], rgb(green))
 
 
 def vignette() -> Image.Image:
@@ -188,14 +186,8 @@ def stem(
         for step in np.linspace(-1, 1, 9):
             pen.line([px((x + step * half, top)), px((x + (step + 0.9) * half, middle))], fill=166, width=4)
             pen.line([px((x + step * half, top)), px((x + (step - 0.9) * half, middle))], fill=166, width=4)
-    shaded(
-        plate,
-        outline,
-        kind.stem,
-        (x - half * 0.4, middle),
-        max(2.4 * bulb, foot - top),
-        texture.filter(ImageFilter.GaussianBlur(2)),
-    )
+    texture = texture.filter(ImageFilter.GaussianBlur(2))
+    shaded(plate, outline, kind.stem, (x - half * 0.4, middle), max(2.4 * bulb, foot - top), texture)
 
 
 def underside(plate: Image.Image, kind: Specimen, centre: Point, half: float) -> None:
@@ -210,7 +202,8 @@ def underside(plate: Image.Image, kind: Specimen, centre: Point, half: float) ->
     if kind.pores:
         for ring in np.linspace(0.1, 1, 16):
             for angle in angles[:: 2 if ring > 0.5 else 4]:
-                disc(pen, (x + ring * half * np.cos(angle), y + ring * depth * np.sin(angle)), 0.0016, 96)
+                dot = px((x + ring * half * np.cos(angle), y + ring * depth * np.sin(angle)))
+                pen.circle(dot, 0.0016 * CANVAS, fill=96)
     else:
         for angle in angles:
             end = (x + half * np.cos(angle), y + depth * np.sin(angle))
@@ -224,13 +217,9 @@ def underside(plate: Image.Image, kind: Specimen, centre: Point, half: float) ->
 def drop(plate: Image.Image, top: Point, size: float) -> None:
     """A drop of white milk hanging from the gills."""
     x, y = top
-    outline = [
-        *bezier((x, y - size), (x - size * 1.3, y + size * 1.6), (x, y + size * 2)),
-        *bezier((x, y + size * 2), (x + size * 1.3, y + size * 1.6), (x, y - size)),
-    ]
-    pen = ImageDraw.Draw(plate)
-    pen.polygon([px((a + 0.003, b + 0.003)) for a, b in outline], fill=(150, 96, 50))
-    pen.polygon([px(p) for p in outline], fill=(252, 250, 244))
+    outline = both_sides(x, bezier((x, y - size), (x - size * 1.3, y + size * 1.6), (x, y + size * 2)))
+    fill(plate, [(a + 0.003, b + 0.003) for a, b in outline], (150, 96, 50))
+    fill(plate, outline, (252, 250, 244))
 
 
 def cap(plate: Image.Image, kind: Specimen, rim: Point, half: float, top_y: float, random: np.random.Generator) -> None:
@@ -253,7 +242,7 @@ def cap(plate: Image.Image, kind: Specimen, rim: Point, half: float, top_y: floa
         texture = texture.filter(ImageFilter.GaussianBlur(5))
     if kind.funnel:
         hollow = Image.new("L", plate.size, 0)
-        ImageDraw.Draw(hollow).polygon([px(p) for p in ellipse(middle, half * 0.5, (y - top_y) * 0.3)], fill=70)
+        fill(hollow, ellipse(middle, half * 0.5, (y - top_y) * 0.3), 70)
         texture = ImageChops.subtract(texture, hollow.filter(ImageFilter.GaussianBlur(CANVAS * half * 0.12)))
     if kind.cone:
         for angle in np.linspace(-0.9, 0.9, 38):
@@ -273,35 +262,27 @@ def crown(kind: Specimen, rim: Point, half: float, top_y: float) -> list[Point]:
     """The upper edge of a cap from its left rim to its right one: a dome, a cone, or sunken in the middle."""
     x, y = rim
     if kind.cone:
-        side = 0.62, top_y + (y - top_y) * 0.12
-        return [
-            *bezier((x - half, y), (x - half * side[0], side[1]), (x, top_y)),
-            *bezier((x, top_y), (x + half * side[0], side[1]), (x + half, y)),
-        ]
-    if kind.funnel:
+        left = bezier((x - half, y), (x - half * 0.62, top_y + (y - top_y) * 0.12), (x, top_y))
+    elif kind.funnel:
         sunken = top_y + (y - top_y) * 0.2
-        return [
-            *bezier((x - half, y), (x - half * 1.0, top_y), (x - half * 0.5, top_y)),
+        left = [
+            *bezier((x - half, y), (x - half, top_y), (x - half * 0.5, top_y)),
             *bezier((x - half * 0.5, top_y), (x - half * 0.2, sunken), (x, sunken)),
-            *bezier((x, sunken), (x + half * 0.2, sunken), (x + half * 0.5, top_y)),
-            *bezier((x + half * 0.5, top_y), (x + half * 1.0, top_y), (x + half, y)),
         ]
-    return [
-        *bezier((x - half, y), (x - half * 1.02, top_y), (x, top_y)),
-        *bezier((x, top_y), (x + half * 1.02, top_y), (x + half, y)),
-    ]
+    else:
+        left = bezier((x - half, y), (x - half * 1.02, top_y), (x, top_y))
+    return both_sides(x, left)
 
 
 def peel(plate: Image.Image, rim: Point, half: float, lip: float) -> None:
     """A strip of skin pulled off the cap's edge, white flesh under it."""
     x, y = rim
+    low, high = (x + half * 0.36, lip - half * 0.02), (x + half * 0.66, y - half * 0.16)
     bare = [
-        *bezier(
-            (x + half * 0.36, lip - half * 0.02), (x + half * 0.56, y - half * 0.1), (x + half * 0.66, y - half * 0.16)
-        ),
-        *bezier((x + half * 0.66, y - half * 0.16), (x + half * 0.8, y), (x + half * 0.62, lip - half * 0.06)),
+        *bezier(low, (x + half * 0.56, y - half * 0.1), high),
+        *bezier(high, (x + half * 0.8, y), (x + half * 0.62, lip - half * 0.06)),
     ]
-    ImageDraw.Draw(plate).polygon([px(p) for p in bare], fill=(250, 236, 226))
+    fill(plate, bare, (250, 236, 226))
 
 
 def wart(plate: Image.Image, x: float, y: float, half: float, top_y: float, random: np.random.Generator) -> None:
@@ -309,16 +290,11 @@ def wart(plate: Image.Image, x: float, y: float, half: float, top_y: float, rand
     across, up = random.uniform(-0.86, 0.86), random.uniform(0.02, 0.94)
     place = (x + across * half * np.sqrt(1 - (up * 0.94) ** 2), y - up * (y - top_y) * np.sqrt(1 - across**2 * 0.5))
     size = half * random.uniform(0.03, 0.075)
-    outline = [
-        (
-            place[0] + size * random.uniform(0.7, 1.2) * np.cos(a),
-            place[1] + size * 0.7 * random.uniform(0.7, 1.2) * np.sin(a),
-        )
-        for a in np.linspace(0, 2 * np.pi, 11)[:-1]
-    ]
-    pen = ImageDraw.Draw(plate)
-    pen.polygon([px((px_ + 0.003, py + 0.004)) for px_, py in outline], fill=(120, 22, 20))
-    pen.polygon([px(p) for p in outline], fill=(248, 240, 222))
+    angles = np.linspace(0, 2 * np.pi, 11)[:-1]
+    reach = random.uniform(0.7, 1.2, (10, 2)) * (size, size * 0.7)
+    outline = place + reach * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    fill(plate, np.add(outline, (0.003, 0.004)), (120, 22, 20))
+    fill(plate, outline, (248, 240, 222))
 
 
 def skirt(plate: Image.Image, kind: Specimen, centre: Point, half: float, size: float) -> None:
@@ -348,7 +324,7 @@ def shaded(
     down, across = np.mgrid[0:CANVAS, 0:CANVAS] / CANVAS
     distance = np.clip(np.hypot(across - light[0], down - light[1]) / reach, 0, 1)[..., None]
     base = np.array(colour, float)
-    rim = np.array(edge if edge else colour, float)
+    rim = np.array(edge or colour, float)
     tone = base + (rim - base) * distance**3
     lit = tone * (1.16 - 0.62 * distance**1.4) + (np.asarray(texture, float)[..., None] - 128) * 0.55
     mask = polygon_mask(outline)
@@ -373,18 +349,29 @@ def shadow(plate: Image.Image, centre: Point, half: float) -> None:
 def polygon_mask(outline: Sequence[Point]) -> Image.Image:
     """White inside ``outline``."""
     mask = Image.new("L", (CANVAS, CANVAS))
-    ImageDraw.Draw(mask).polygon([px(p) for p in outline], fill=255)
+    fill(mask, outline, 255)
     return mask
+
+
+def fill(plate: Image.Image, outline: Iterable[Point], colour: Colour | int) -> None:
+    """A plain area inside ``outline``."""
+    ImageDraw.Draw(plate).polygon([px(point) for point in outline], fill=colour)
+
+
+def rgb(values: np.ndarray) -> Colour:
+    """Numbers around a colour as one."""
+    red, green, blue = (int(value) for value in values.clip(0, 255))
+    return red, green, blue
+
+
+def both_sides(x: float, left: Sequence[Point]) -> list[Point]:
+    """An outline's left half, and back along its mirror image on the other side of ``x``."""
+    return [*left, *((2 * x - across, down) for across, down in reversed(left))]
 
 
 def ellipse(centre: Point, wide: float, high: float) -> list[Point]:
     """Points around an ellipse."""
     return [(centre[0] + wide * np.cos(a), centre[1] + high * np.sin(a)) for a in np.linspace(0, 2 * np.pi, 90)]
-
-
-def disc(pen: ImageDraw.ImageDraw, centre: Point, radius: float, fill: Colour | int) -> None:
-    """A filled circle."""
-    pen.ellipse([px((centre[0] - radius, centre[1] - radius)), px((centre[0] + radius, centre[1] + radius))], fill=fill)
 
 
 def bezier(start: Point, control: Point, end: Point) -> list[Point]:

@@ -6,29 +6,24 @@ Start to first page, photo dropped to heatmaps on the page, another layer, anoth
 with twenty sessions that each dropped a photo. Medians of several goes after a warm-up.
 """
 
-import io
 import shutil
-import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from all_benches import seconds, verdict, write_photos
+from app_server import start_app, stop_app
 from playwright.sync_api import Browser, Page, WebSocket, sync_playwright
-
-REPOSITORY = Path(__file__).resolve().parent.parent.parent
-sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests" / "support")]
-
-from app_server import start_app, stop_app  # noqa: E402
 
 GOES = 7
 SESSIONS = 20
 PHOTO_SIZE = (1600, 1200)
 WAIT_MS = 60_000
+DROP_ZONE = '[data-testid="stFileUploaderDropzone"] input[type=file]'
 
 SETTLED_MS = 400
 """The server's last message has come when it has been silent for so long."""
@@ -46,65 +41,55 @@ BUDGETS = {
 }
 
 
-def photo(seed: int) -> bytes:
-    """A JPEG as a phone might send it, but made of blotches."""
-    coarse = np.random.default_rng(seed).integers(0, 255, (30, 40, 3)).astype(np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(coarse).resize(PHOTO_SIZE, Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=90)
-    return buffer.getvalue()
-
-
-def drop(page: Page, seed: int) -> None:
-    """Give the page a photo and wait until answer, picture and film strip are there."""
-    old = page.locator(".answer").count() and page.locator(".st-key-picture img").get_attribute("src")
-    page.locator('[data-testid="stFileUploaderDropzone"] input[type=file]').set_input_files(
-        [{"name": f"{seed}.jpg", "mimeType": "image/jpeg", "buffer": photo(seed)}]
-    )
-    page.wait_for_function(
-        """old => { const img = document.querySelector('.st-key-picture img')
-                    return img && img.complete && img.src !== old && document.querySelector('.answer') }""",
-        arg=f"{page.url.split('?')[0].rstrip('/')}{old}" if old else "",
-        timeout=WAIT_MS,
-        polling=10,
-    )
-    page.get_by_role("radio").last.wait_for(timeout=WAIT_MS)
-
-
-@dataclass
-class Wire:
-    """When the messages of a page's websocket went out and came in."""
-
-    sent: list[float] = field(default_factory=list)
-    received: list[float] = field(default_factory=list)
-
-
-def listen(page: Page) -> Wire:
-    """Note the messages of ``page``, which must not have been opened yet."""
-    wire = Wire()
-
-    def opened(socket: WebSocket) -> None:
-        socket.on("framesent", lambda _: wire.sent.append(time.perf_counter()))
-        socket.on("framereceived", lambda _: wire.received.append(time.perf_counter()))
-
-    page.on("websocket", opened)
+def opened(page: Page, address: str) -> "Wire":
+    """The app's first page, ready for a photo."""
+    wire = Wire(page)
+    page.goto(address, timeout=WAIT_MS)
+    page.locator(DROP_ZONE).wait_for(state="attached")
+    page.get_by_role("button", name="Fly agaric", exact=True).wait_for(timeout=WAIT_MS)
     return wire
 
 
-def timed(page: Page, wire: Wire, action: Callable[[], None]) -> tuple[float, float]:
-    """Seconds that the server took for ``action``, and until it was seen."""
-    wire.sent.clear()
-    wire.received.clear()
-    began = time.perf_counter()
-    action()
-    seen = time.perf_counter() - began
-    page.wait_for_timeout(SETTLED_MS)
-    return wire.received[-1] - wire.sent[0], seen
+def wait_for_picture(page: Page, old: str = "") -> None:
+    """Until another picture than the one at the address ``old`` is seen beside an answer."""
+    page.wait_for_function(
+        """old => { const img = document.querySelector('.st-key-picture img')
+                    return img && img.complete && img.naturalWidth && img.src !== old
+                           && document.querySelector('.answer') }""",
+        arg=old,
+        timeout=WAIT_MS,
+        polling=10,
+    )
 
 
-def medians(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Of the server's seconds and of those until it was seen."""
-    server, seen = zip(*pairs, strict=True)
-    return statistics.median(server), statistics.median(seen)
+def drop(page: Page, photo: Path) -> None:
+    """Give the page a photo and wait until answer, picture and film strip are there."""
+    old = page.locator(".answer").count() and page.locator(".st-key-picture img").get_attribute("src")
+    page.locator(DROP_ZONE).set_input_files(photo)
+    wait_for_picture(page, f"{page.url.split('?')[0].rstrip('/')}{old}" if old else "")
+    page.get_by_role("radio").last.wait_for(timeout=WAIT_MS)
+
+
+class Wire:
+    """When the messages of a page's websocket went out and came in; the page must not have been opened yet."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.sent: list[float] = []
+        self.received: list[float] = []
+        page.on("websocket", self.listen)
+
+    def listen(self, socket: WebSocket) -> None:
+        socket.on("framesent", lambda _: self.sent.append(time.perf_counter()))
+        socket.on("framereceived", lambda _: self.received.append(time.perf_counter()))
+
+    def timed(self, action: Callable[[], None]) -> tuple[float, float]:
+        """Seconds that the server took for ``action``, and until it was seen."""
+        self.sent.clear()
+        self.received.clear()
+        seen = seconds(action)
+        self.page.wait_for_timeout(SETTLED_MS)
+        return self.received[-1] - self.sent[0], seen
 
 
 SHOWN = """() => {
@@ -167,60 +152,48 @@ def throttled(browser: Browser, address: str) -> tuple[float, float]:
     page.locator(".answer").wait_for(timeout=WAIT_MS)
     read = time.perf_counter() - began
     page.locator(".bars button").first.wait_for(timeout=WAIT_MS)
-    page.wait_for_function(
-        """() => { const img = document.querySelector('.st-key-picture img')
-                   return img && img.complete && img.naturalWidth }""",
-        timeout=WAIT_MS,
-        polling=20,
-    )
+    wait_for_picture(page)
     seen = time.perf_counter() - began
     context.close()
     return read, seen
 
 
-def measure(browser: Browser, log: Path) -> tuple[dict[str, float], float, float]:
+def measure(browser: Browser, folder: Path) -> tuple[dict[str, float], float, float]:
     """Seconds by what was measured, and the server's memory in MB with one and with all sessions."""
+    first, *photos = write_photos(folder / "photos", 1 + GOES + SESSIONS, PHOTO_SIZE)
     began = time.perf_counter()
-    server, address = start_app(log, {})
+    server, address = start_app(folder / "log.txt", {})
     try:
         page = browser.new_page()
-        wire = listen(page)
-        page.goto(address, timeout=WAIT_MS)
-        page.locator('[data-testid="stFileUploaderDropzone"] input[type=file]').wait_for(state="attached")
-        page.get_by_role("button", name="Fly agaric", exact=True).wait_for(timeout=WAIT_MS)
+        wire = opened(page, address)
         first_page = time.perf_counter() - began
 
-        drop(page, 0)
+        drop(page, first)
         drops = []
-        for seed in range(1, GOES + 1):
+        for photo in photos[:GOES]:
             fresh = browser.new_page()
-            fresh_wire = listen(fresh)
-            fresh.goto(address)
-            fresh.get_by_role("button", name="Fly agaric", exact=True).wait_for(timeout=WAIT_MS)
+            fresh_wire = opened(fresh, address)
             fresh.wait_for_timeout(SETTLED_MS)
-            drops.append(timed(fresh, fresh_wire, lambda fresh=fresh, seed=seed: drop(fresh, seed)))
+            drops.append(fresh_wire.timed(partial(drop, fresh, photo)))
             fresh.close()
 
         slider = page.get_by_role("slider", name="Layer, from early to late")
         move = change_picture(page, lambda: slider.press("ArrowLeft"))
-        layers = [timed(page, wire, move) for _ in range(GOES + 1)][1:]
-        pick = [change_picture(page, lambda n=n: choose_genus(page, n)) for n in range(1, GOES + 1)]
-        genera = [timed(page, wire, action) for action in pick]
+        layers = [wire.timed(move) for _ in range(GOES + 1)][1:]
+        picks = [change_picture(page, partial(choose_genus, page, number)) for number in range(1, GOES + 1)]
+        genera = [wire.timed(pick) for pick in picks]
         one = memory_mb(server.pid)
 
-        pages = []
-        for seed in range(SESSIONS):
+        for photo in photos[GOES:]:
             each = browser.new_context().new_page()
-            each.goto(address)
-            each.get_by_role("button", name="Fly agaric", exact=True).wait_for(timeout=WAIT_MS)
-            drop(each, 100 + seed)
-            pages.append(each)
+            opened(each, address)
+            drop(each, photo)
         every = memory_mb(server.pid)
         slow = throttled(browser, address)
     finally:
         stop_app(server)
-    measured = (first_page, *medians(drops), *medians(layers), *medians(genera), *slow)
-    return dict(zip(BUDGETS, measured, strict=True)), one, every
+    medians = [np.median(pairs, axis=0) for pairs in (drops, layers, genera)]
+    return dict(zip(BUDGETS, (first_page, *np.concatenate(medians), *slow), strict=True)), one, every
 
 
 def main() -> int:
@@ -229,15 +202,14 @@ def main() -> int:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
         )
-        measured, one, every = measure(browser, Path(folder) / "log.txt")
+        measured, one, every = measure(browser, Path(folder))
         browser.close()
-    for what, seconds in measured.items():
+    for what, took in measured.items():
         budget = BUDGETS[what]
-        output = "" if budget is None else f"   budget {budget:.2f} s: {'kept' if seconds <= budget else 'MISSED'}"
-        print(f"{what:<54} {seconds:6.2f} s{output}")
+        output = "" if budget is None else f"   budget {budget:.2f} s: {verdict(took <= budget)}"
+        print(f"{what:<54} {took:6.2f} s{output}")
     print(f"{'server memory, one session':<54} {one:6.0f} MB")
-    kept = "kept" if every <= 1536 else "MISSED"
-    print(f"{f'server memory, {SESSIONS} sessions':<54} {every:6.0f} MB  budget 1536 MB: {kept}")
+    print(f"{f'server memory, {SESSIONS} sessions':<54} {every:6.0f} MB  budget 1536 MB: {verdict(every <= 1536)}")
     return 0
 
 

@@ -13,11 +13,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parent.parent.parent
-sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests" / "support")]
-
-from networks import untrained_checkpoint  # noqa: E402
-from painted import paint_photos  # noqa: E402
+from all_benches import REPOSITORY
+from networks import untrained_checkpoint
+from painted import paint_photos
 
 ARCHIVES = (100, 1_000, 10_000, 100_000)
 DIFFERENT_PHOTOS = 50
@@ -27,22 +25,16 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True)
-class Moment:
-    """How far a run is: seconds since its start, photos in its table, its memory in MB."""
-
-    seconds: float
-    photos: int
-    megabytes: float
-
-
-@dataclass(frozen=True)
 class Run:
-    """A run over an archive: files, seconds, and the most memory it had at once in MB, with moments on the way."""
+    """A run over an archive: files, seconds, and the most memory it had at once in MB.
+
+    ``moments`` on the way: seconds since its start, photos in its table, its memory in MB.
+    """
 
     files: int
     seconds: float
     peak_megabytes: float
-    moments: tuple[Moment, ...]
+    moments: list[tuple[float, int, float]]
 
 
 def link(folder: Path, photos: list[Path], count: int) -> Path:
@@ -64,7 +56,7 @@ def run(archive: Path, checkpoint: Path, files: int) -> Run:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    moments: list[Moment] = []
+    moments = []
     rows = read = 0
     while True:
         ended, status, usage = os.wait4(process.pid, os.WNOHANG)
@@ -76,56 +68,52 @@ def run(archive: Path, checkpoint: Path, files: int) -> Run:
                 part = file.read()
             read, rows = read + len(part), rows + part.count(b"\n")
         resident = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * PAGE / 1e6
-        moments.append(Moment(time.perf_counter() - began, max(0, rows - 1), resident))
+        moments.append((time.perf_counter() - began, max(0, rows - 1), resident))
         time.sleep(LOOK_EVERY_S)
     if status:
         raise SystemExit(f"predict ended with {status}")
-    return Run(files, time.perf_counter() - began, usage.ru_maxrss * 1024 / 1e6, tuple(moments))
+    return Run(files, time.perf_counter() - began, usage.ru_maxrss * 1024 / 1e6, moments)
 
 
 def figure(largest: Run) -> str:
     """An SVG of the largest archive's moments: photos answered and memory, both over time."""
     width, height, left, top, wide, high = 720, 330, 70, 50, 560, 220
     most = max(100.0, 1.25 * largest.peak_megabytes)
+    bottom, right = top + high, left + wide
 
-    def line(values: list[tuple[float, float]], of: float) -> str:
+    def line(moments: list[tuple[float, float]], of: float) -> str:
         return " ".join(
             f"{left + wide * seconds / largest.seconds:.1f},{top + high * (1 - value / of):.1f}"
-            for seconds, value in values
+            for seconds, value in moments
         )
 
-    photos = line([(each.seconds, each.photos) for each in largest.moments], largest.files)
-    memory = line([(each.seconds, each.megabytes) for each in largest.moments], most)
-    bottom, right = top + high, left + wide
-    words = [
-        f'<text x="{left}" y="28">Photos answered (of {largest.files:,})</text>',
-        f'<text class="memory" x="{right}" y="28" text-anchor="end">Memory in MB (at most '
-        f"{largest.peak_megabytes:.0f})</text>",
-        f'<text x="{left - 8}" y="{bottom}" text-anchor="end">0</text>',
-        f'<text x="{left - 8}" y="{top + 5}" text-anchor="end">{largest.files:,}</text>',
-        f'<text class="memory" x="{right + 8}" y="{bottom}">0</text>',
-        f'<text class="memory" x="{right + 8}" y="{top + 5}">{most:.0f}</text>',
-        f'<text x="{left}" y="{bottom + 22}">0 s</text>',
-        f'<text x="{right}" y="{bottom + 22}" text-anchor="end">{largest.seconds:.0f} s</text>',
-        f'<text x="{left}" y="{height - 12}">Links to {DIFFERENT_PHOTOS} painted photos of 96 x 72 pixels; a small '
-        "network that has learned nothing.</text>",
-    ]
-    return "\n".join(
-        [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
-            'font-family="sans-serif" font-size="13">',
-            f"<title>predict over {largest.files:,} files: photos answered and memory over time</title>",
-            "<style>rect { fill: #fbfaf6 } text { fill: #262320 } .axis { stroke: #8a847a; fill: none }"
-            " .photos { stroke: #2f6b4f } .memory { fill: #a8480b } polyline { fill: none !important;"
-            " stroke-width: 2.5 } polyline.memory { stroke: #a8480b; stroke-dasharray: 7 4 }</style>",
-            f'<rect width="{width}" height="{height}" rx="8"/>',
-            f'<path class="axis" d="M{left},{top} V{bottom} H{right} V{top}"/>',
-            f'<polyline class="photos" points="{photos}"/>',
-            f'<polyline class="memory" points="{memory}"/>',
-            *words,
-            "</svg>\n",
-        ]
-    )
+    photos = line([(seconds, answered) for seconds, answered, _ in largest.moments], largest.files)
+    memory = line([(seconds, megabytes) for seconds, _, megabytes in largest.moments], most)
+    return f"""\
+<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" font-family="sans-serif"
+font-size="13">
+<title>predict over {largest.files:,} files: photos answered and memory over time</title>
+<style>
+rect {{ fill: #fbfaf6 }} text {{ fill: #262320 }} .axis {{ stroke: #8a847a; fill: none }}
+.photos {{ stroke: #2f6b4f }} .memory {{ fill: #a8480b }} polyline {{ fill: none !important; stroke-width: 2.5 }}
+polyline.memory {{ stroke: #a8480b; stroke-dasharray: 7 4 }}
+</style>
+<rect width="{width}" height="{height}" rx="8"/>
+<path class="axis" d="M{left},{top} V{bottom} H{right} V{top}"/>
+<polyline class="photos" points="{photos}"/>
+<polyline class="memory" points="{memory}"/>
+<text x="{left}" y="28">Photos answered (of {largest.files:,})</text>
+<text class="memory" x="{right}" y="28" text-anchor="end">Memory in MB (at most {largest.peak_megabytes:.0f})</text>
+<text x="{left - 8}" y="{bottom}" text-anchor="end">0</text>
+<text x="{left - 8}" y="{top + 5}" text-anchor="end">{largest.files:,}</text>
+<text class="memory" x="{right + 8}" y="{bottom}">0</text>
+<text class="memory" x="{right + 8}" y="{top + 5}">{most:.0f}</text>
+<text x="{left}" y="{bottom + 22}">0 s</text>
+<text x="{right}" y="{bottom + 22}" text-anchor="end">{largest.seconds:.0f} s</text>
+<text x="{left}" y="{height - 12}">Links to {DIFFERENT_PHOTOS} painted photos of 96 x 72 pixels; a small network
+that has learned nothing.</text>
+</svg>
+"""
 
 
 def main(archives: tuple[int, ...]) -> int:
@@ -136,13 +124,11 @@ def main(archives: tuple[int, ...]) -> int:
         paint_photos(folder / "painted", (200, 40, 40), DIFFERENT_PHOTOS)
         photos = sorted((folder / "painted").iterdir())
         checkpoint = untrained_checkpoint(folder / "small")
-        runs = []
         for count in archives:
-            runs.append(run(link(folder / str(count), photos, count), checkpoint, count))
-            each = runs[-1]
+            each = run(link(folder / str(count), photos, count), checkpoint, count)
             rate = each.files / each.seconds
             print(f"{each.files:9,} {each.seconds:9.1f} {rate:9.0f} {each.peak_megabytes:9.0f}", flush=True)
-    FIGURE.write_text(figure(runs[-1]))
+    FIGURE.write_text(figure(each))
     print(f"The largest over time: {FIGURE.relative_to(REPOSITORY)}")
     return 0
 

@@ -8,26 +8,22 @@ medians. Each way is first run once, unmeasured: libraries choose their algorith
 import argparse
 import os
 import statistics
-import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from all_benches import by_turns, likeness, seconds, write_photos
 from PIL import Image
 
-REPOSITORY = Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(REPOSITORY))
-
-from mushroom.classifier import Classifier, choose_device  # noqa: E402
-from mushroom.explain.gradcam import heatmaps  # noqa: E402
-from mushroom.explain.similarity import rank_correlation  # noqa: E402
-from mushroom.streaming import answers, photo_files  # noqa: E402
+from mushroom.classifier import Classifier, choose_device
+from mushroom.explain.gradcam import heatmaps
+from mushroom.streaming import answers
 
 ROUNDS = 3
 CPU_PHOTOS = 64
@@ -46,7 +42,7 @@ class Precision:
 
     title: str
     dtype: torch.dtype | None = None
-    channels_last: bool = False
+    memory_format: torch.memory_format = torch.contiguous_format
 
     def context(self, device: torch.device) -> AbstractContextManager[object]:
         """Within it the network computes this way."""
@@ -55,11 +51,11 @@ class Precision:
 
 PRECISIONS = (
     Precision("float32"),
-    Precision("float32, channels last", None, True),
+    Precision("float32, channels last", None, torch.channels_last),
     Precision("float16", torch.float16),
-    Precision("float16, channels last", torch.float16, True),
+    Precision("float16, channels last", torch.float16, torch.channels_last),
     Precision("bfloat16", torch.bfloat16),
-    Precision("bfloat16, channels last", torch.bfloat16, True),
+    Precision("bfloat16, channels last", torch.bfloat16, torch.channels_last),
 )
 
 
@@ -69,31 +65,6 @@ def precisions(device: torch.device) -> list[Precision]:
         return list(PRECISIONS)
     has_bf16 = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     return [each for each in PRECISIONS if each.dtype is None or (each.dtype == torch.bfloat16 and has_bf16)]
-
-
-def drawn_photos(folder: Path, count: int) -> list[str]:
-    """Files of ``count`` photos of 1024 x 768: a cap over a stem on noise, each in other colours."""
-    random = np.random.default_rng(0)
-    noise = random.normal(0, 25, (768, 1024, 3))
-    rows, columns = np.mgrid[0:768, 0:1024]
-    for index in range(count):
-        ground, cap, stem = random.integers(20, 235, (3, 3))
-        picture = np.clip(ground + noise, 0, 255)
-        across, down, wide = random.integers(300, 720), random.integers(200, 360), random.integers(90, 260)
-        picture[(abs(columns - across) < wide / 4) & (rows > down) & (rows < down + 2 * wide)] = stem
-        inside = ((columns - across) / wide) ** 2 + ((rows - down) / (0.6 * wide)) ** 2 < 1
-        picture[inside & (rows < down + wide / 4)] = cap
-        Image.fromarray(picture.astype(np.uint8)).save(folder / f"{index:05}.jpg", quality=90)
-    return list(photo_files(str(folder)))
-
-
-def rate(work: Callable[[], object], count: int, device: torch.device) -> float:
-    """Photos a second of ``work``, which does ``count`` of them."""
-    started = time.perf_counter()
-    work()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return count / (time.perf_counter() - started)
 
 
 def network_pass(classifier: Classifier, precision: Precision, images: torch.Tensor, batch: int) -> torch.Tensor:
@@ -106,7 +77,7 @@ def network_pass(classifier: Classifier, precision: Precision, images: torch.Ten
 
 
 def heatmap_pass(
-    classifier: Classifier, precision: Precision, layers: Sequence[str], images: torch.Tensor, batch: int
+    layers: Sequence[str], classifier: Classifier, precision: Precision, images: torch.Tensor, batch: int
 ) -> dict[str, torch.Tensor]:
     """Grad-CAM of all ``layers``, float32 (n, h, w) each, from one forward and one backward pass a batch."""
     found = []
@@ -116,9 +87,9 @@ def heatmap_pass(
     return {name: torch.cat([maps[name] for maps in found]) for name in layers}
 
 
-def agreement(classifier: Classifier, found: np.ndarray, expected: np.ndarray) -> str:
+def agreement(classifier: Classifier, expected: np.ndarray, found: torch.Tensor) -> str:
     """How logits differ from the processor's: the genus, and the probabilities."""
-    mine, theirs = classifier.read_logits(found), classifier.read_logits(expected)
+    mine, theirs = classifier.read_logits(found.cpu().numpy()), classifier.read_logits(expected)
     same = sum(one.genus == other.genus for one, other in zip(mine, theirs, strict=True))
     turned = sum(one.unknown == other.unknown for one, other in zip(mine, theirs, strict=True))
     furthest = max(
@@ -129,24 +100,15 @@ def agreement(classifier: Classifier, found: np.ndarray, expected: np.ndarray) -
     return f"same genus {same} of {len(mine)}, same 'none of these' {turned}, probabilities within {furthest:.5f}"
 
 
-def likeness(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> str:
-    """Rank correlation of heatmaps with float32's on the processor."""
-    pairs = [
-        pair for name, maps in expected.items() for pair in zip(found[name].cpu().numpy(), maps.numpy(), strict=False)
-    ]
-    values = [value for value in (rank_correlation(*pair) for pair in pairs) if not np.isnan(value)]
-    return f"rank correlation: median {statistics.median(values):.4f}, lowest {min(values):.4f}" if values else "empty"
+def rates(ways: dict[str, Callable[[], object]], count: int, device: torch.device) -> dict[str, float]:
+    """Photos a second of each way, which does ``count`` of them: medians."""
 
+    def timed(way: Callable[[], object]) -> float:
+        spent = seconds(way)
+        return spent + seconds(torch.cuda.synchronize) if device.type == "cuda" else spent
 
-def by_turns(ways: dict[str, Callable[[], object]], count: int, device: torch.device) -> dict[str, float]:
-    """Photos a second of each way: medians over rounds in which they take turns."""
-    for way in ways.values():
-        way()
-    measured: dict[str, list[float]] = {title: [] for title in ways}
-    for _ in range(ROUNDS):
-        for title, way in ways.items():
-            measured[title].append(rate(way, count, device))
-    return {title: statistics.median(rates) for title, rates in measured.items()}
+    spent = by_turns({title: partial(timed, way) for title, way in ways.items()}, ROUNDS)
+    return {title: count / statistics.median(times) for title, times in spent.items()}
 
 
 def measure(checkpoint: str | None, name: str, files: Sequence[str]) -> None:
@@ -154,57 +116,37 @@ def measure(checkpoint: str | None, name: str, files: Sequence[str]) -> None:
     reference = Classifier.load(checkpoint)
     device = choose_device(name)
     files = files if device.type != "cpu" else files[:CPU_PHOTOS]
-    images = torch.cat([tensors(reference, files[at : at + 64]) for at in range(0, len(files), 64)])
+    opened = (Image.open(file).convert("RGB") for file in files)
+    images = torch.cat([reference.to_images([photo]) for photo in opened])
     expected = reference.image_logits(images)
     layers = [layer.name for layer in reference.layers if layer.stage_end]
-    plain = Precision("float32")
-    expected_maps = heatmap_pass(reference, plain, layers, images[:COMPARED], 4)
+    expected_maps = heatmap_pass(layers, reference, Precision("float32"), images[:COMPARED], 4)
     title = torch.cuda.get_device_name() if device.type == "cuda" else f"{torch.get_num_threads()} threads"
     print(f"\n{device.type} ({title}), {reference.config.name}, {reference.config.input_px} px, {len(files)} photos")
 
     print("files to answers, as predict does it")
     for batch in BATCHES[device.type]:
         classifier = Classifier.load(checkpoint, device=name, batch=batch)
-        seen = by_turns({"predict": lambda c=classifier: list(answers(c, files))}, len(files), device)
-        told = np.concatenate([classifier.image_logits(part) for part in images.split(batch)])
-        print(f"  batch {batch:>4}: {seen['predict']:9.1f} photos/s | {agreement(classifier, told, expected)}")
+        [quick] = rates({"predict": lambda c=classifier: list(answers(c, files))}, len(files), device).values()
+        told = torch.cat([torch.from_numpy(classifier.image_logits(part)) for part in images.split(batch)])
+        print(f"  batch {batch:>4}: {quick:9.1f} photos/s | {agreement(classifier, expected, told)}")
 
-    chosen = precisions(device)
-    loaded = {precision: precise(checkpoint, name, precision) for precision in chosen}
-    on_device = {precision: there(images, device, precision) for precision in chosen}
+    loaded, on_device = {}, {}
+    for precision in precisions(device):
+        loaded[precision] = Classifier.load(checkpoint, device=name)
+        loaded[precision].model.to(memory_format=precision.memory_format)
+        on_device[precision] = images.to(device).to(memory_format=precision.memory_format)
+
+    def table(work: Callable[..., Any], batches: Sequence[int], most: int, compared: Callable[[Any], str]) -> None:
+        for batch in batches:
+            ways = {p.title: partial(work, loaded[p], p, on_device[p][:most], batch) for p in loaded}
+            for way, quick in rates(ways, min(most, len(files)), device).items():
+                print(f"  batch {batch:>4}, {way:<24}: {quick:9.1f} photos/s | {compared(ways[way]())}", flush=True)
+
     print("the network alone")
-    for batch in BATCHES[device.type]:
-        ways = {p.title: partial(network_pass, loaded[p], p, on_device[p], batch) for p in chosen}
-        rates = by_turns(ways, len(files), device)
-        for way, work in ways.items():
-            told = agreement(reference, work().cpu().numpy(), expected)
-            print(f"  batch {batch:>4}, {way:<24}: {rates[way]:9.1f} photos/s | {told}", flush=True)
-    explained = {precision: moved[:HEATMAP_PHOTOS] for precision, moved in on_device.items()}
+    table(network_pass, BATCHES[device.type], len(files), partial(agreement, reference, expected))
     print(f"heatmaps of {len(layers)} stages, the network's part of explain")
-    for batch in HEATMAP_BATCHES[device.type]:
-        ways = {p.title: partial(heatmap_pass, loaded[p], p, layers, explained[p], batch) for p in chosen}
-        rates = by_turns(ways, len(explained[plain]), device)
-        for way, work in ways.items():
-            print(
-                f"  batch {batch:>4}, {way:<24}: {rates[way]:9.1f} photos/s | {likeness(work(), expected_maps)}",
-                flush=True,
-            )
-
-
-def tensors(classifier: Classifier, files: Sequence[str]) -> torch.Tensor:
-    return classifier.to_images([Image.open(file).convert("RGB") for file in files])
-
-
-def precise(checkpoint: str | None, device: str, precision: Precision) -> Classifier:
-    classifier = Classifier.load(checkpoint, device=device)
-    if precision.channels_last:
-        classifier.model.to(memory_format=torch.channels_last)
-    return classifier
-
-
-def there(images: torch.Tensor, device: torch.device, precision: Precision) -> torch.Tensor:
-    moved = images.to(device)
-    return moved.to(memory_format=torch.channels_last) if precision.channels_last else moved
+    table(partial(heatmap_pass, layers), HEATMAP_BATCHES[device.type], HEATMAP_PHOTOS, partial(likeness, expected_maps))
 
 
 def main() -> None:
@@ -216,7 +158,7 @@ def main() -> None:
     options = parser.parse_args()
     print(f"torch {torch.__version__}, {os.cpu_count()} cores, medians of {ROUNDS} rounds")
     with tempfile.TemporaryDirectory() as folder:
-        files = drawn_photos(Path(folder), options.photos)
+        files = list(map(str, write_photos(Path(folder), options.photos, (1024, 768), grain=25)))
         for name in options.device:
             measure(options.checkpoint, name, files)
 

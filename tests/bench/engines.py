@@ -1,17 +1,15 @@
 """Ways to get a batch's logits, and other projects' ways from files to answers; each made from a checkpoint folder."""
 
-import copy
 import re
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from mushroom.classifier import BATCH, Classifier
 from mushroom.engine import WORTH_EXPORTING, speed_up
@@ -42,50 +40,17 @@ def _channels_last(checkpoint: Path) -> Classifier:
 
 
 def norms_folded(checkpoint: Path) -> Forward:
-    """Channels last, and each batch norm that follows a convolution multiplied into its weights."""
-    classifier = Classifier.load(checkpoint)
-    if not fold_norms(classifier.model, classifier.preprocessing.input_px):
+    """Channels last, and each batch norm that follows a convolution multiplied into its weights by TorchScript."""
+    classifier = _channels_last(checkpoint)
+    if not any(isinstance(module, nn.BatchNorm2d) for module in classifier.model.modules()):
         raise NotHere("this network has no batch norms behind convolutions.")
-    classifier.model.to(memory_format=torch.channels_last)
+    side = classifier.preprocessing.input_px
+    with warnings.catch_warnings():
+        # torch.compile is meant to take its place: that has a row of its own.
+        warnings.simplefilter("ignore", FutureWarning)
+        traced = torch.jit.trace(classifier.model, torch.zeros(BATCH, 3, side, side))
+        classifier.model = torch.jit.freeze(traced)  # type: ignore[assignment]
     return classifier.image_logits
-
-
-def fold_norms(model: nn.Module, side: int) -> int:
-    """Fold batch norms into the convolutions whose output they take, in place; how many were."""
-    made_by: dict[int, nn.Conv2d] = {}
-    outputs: list[torch.Tensor] = []
-    pairs: list[tuple[nn.Conv2d, nn.BatchNorm2d]] = []
-
-    def convolved(module: nn.Module, _: Any, output: torch.Tensor) -> None:
-        outputs.append(output)
-        made_by[id(output)] = module  # type: ignore[assignment]
-
-    def normalises(module: nn.Module, given: tuple[torch.Tensor]) -> None:
-        if id(given[0]) in made_by:
-            pairs.append((made_by[id(given[0])], module))  # type: ignore[arg-type]
-
-    hooks = [each.register_forward_hook(convolved) for each in model.modules() if type(each) is nn.Conv2d]
-    hooks += [
-        each.register_forward_pre_hook(normalises) for each in model.modules() if isinstance(each, nn.BatchNorm2d)
-    ]
-    with torch.inference_mode():
-        model(torch.zeros(1, 3, side, side))
-    for hook in hooks:
-        hook.remove()
-    for convolution, norm in pairs:
-        fused = fuse_conv_bn_eval(copy.deepcopy(convolution), norm)
-        convolution.weight, convolution.bias = fused.weight, fused.bias
-        # timm's norms have an activation inside.
-        after = [getattr(norm, name) for name in ("drop", "act") if hasattr(norm, name)]
-        _replace(model, norm, nn.Sequential(*after))
-    return len(pairs)
-
-
-def _replace(model: nn.Module, old: nn.Module, new: nn.Module) -> None:
-    for module in model.modules():
-        for name, child in module.named_children():
-            if child is old:
-                setattr(module, name, new)
 
 
 def bfloat16(checkpoint: Path) -> Forward:

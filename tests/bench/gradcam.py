@@ -8,35 +8,29 @@ of the machine hits them alike. The photos are real ones where this machine has 
 """
 
 import argparse
-import math
-import os
 import statistics
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import torch
+from all_benches import by_turns, likeness, ratio, real_photos
 from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
 from torchcam.methods import GradCAM as TorchCam
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-from mushroom.checkpoint import list_checkpoints
 from mushroom.classifier import Classifier
 from mushroom.explain.gradcam import heatmaps
 from mushroom.explain.layers import find_layers
-from mushroom.explain.similarity import rank_correlation
 from mushroom.genera import GENERA
 from mushroom.model import IMAGENET_MEAN, IMAGENET_STD, GenusNet, ModelConfig, build_model
 from mushroom.photos import Preprocessing, read_photo_file, to_tensor
 
 TARGET = 3
 PHOTOS = 3
-DATA = Path(os.environ.get("MUSHROOM_DATA", Path(__file__).parents[3] / "shared" / "mushrooms"))
 NETWORKS = {
     "ResNet-50": "resnet50",
     "ConvNeXt-Tiny": "convnext_tiny",
@@ -62,12 +56,8 @@ def networks(names: Sequence[str]) -> dict[str, tuple[GenusNet, int]]:
         title: (build_model(ModelConfig(name=name, backbone=name, input_px=224, genera=GENERA)), 224)
         for title, name in NETWORKS.items()
     }
-    if list_checkpoints():
-        classifier = Classifier.load()
-        found[f"default ({classifier.config.name})"] = (classifier.model, classifier.config.input_px)
-    else:
-        config = ModelConfig(name="default", backbone="tf_efficientnetv2_b0", input_px=224, genera=GENERA)
-        found["default (untrained)"] = (build_model(config), config.input_px)
+    classifier = Classifier.load()
+    found[f"default ({classifier.config.name})"] = (classifier.model, classifier.config.input_px)
     chosen = {title: net for title, net in found.items() if not names or any(name in title for name in names)}
     for model, _ in chosen.values():
         model.eval().requires_grad_(False)
@@ -75,12 +65,12 @@ def networks(names: Sequence[str]) -> dict[str, tuple[GenusNet, int]]:
 
 
 def photos(input_px: int) -> Tensor:
-    files = sorted(DATA.glob("*/*.jpg"))
+    files = real_photos()
     if not files:
         return torch.randn(PHOTOS, 3, input_px, input_px, generator=torch.Generator().manual_seed(0))
     preprocessing = Preprocessing(input_px, IMAGENET_MEAN, IMAGENET_STD)
     chosen = files[:: len(files) // PHOTOS][:PHOTOS]
-    return torch.stack([to_tensor(read_photo_file(path), preprocessing) for path in chosen])
+    return torch.stack([to_tensor(read_photo_file(Path(file)), preprocessing) for file in chosen])
 
 
 def modules(model: GenusNet, layers: Sequence[str]) -> list[nn.Module]:
@@ -141,23 +131,15 @@ def seconds(work: Callable[[], object], *, warm_up: bool = True) -> float:
 
 
 def compare(model: GenusNet, image: Tensor, layers: Sequence[str], reshape: Reshape, repeats: int) -> str:
-    ways = {"ours": ours, "bare": bare_passes, "torch-cam": torch_cam, "layer by layer": layer_by_layer}
-    spent: dict[str, list[float]] = {name: [] for name in ways}
-    for name in ways:
-        # The first of each warms up.
-        ways[name](model, image, layers, reshape)
-    for repeat in range(repeats):
-        for place in range(len(ways)):
-            # Each goes first in turn: what a way leaves in the caches, the next one meets.
-            name = list(ways)[(place + repeat) % len(ways)]
-            if name != "layer by layer" or repeat < LAYER_BY_LAYER_REPEATS:
-                spent[name].append(ways[name](model, image, layers, reshape))
+    peers = {"ours": ours, "bare": bare_passes, "torch-cam": torch_cam, "layer by layer": layer_by_layer}
+    ways = {name: partial(way, model, image, layers, reshape) for name, way in peers.items()}
+    spent = by_turns(ways, LAYER_BY_LAYER_REPEATS)
+    del ways["layer by layer"]
+    for name, times in by_turns(ways, repeats - LAYER_BY_LAYER_REPEATS).items():
+        spent[name] += times
     medians = {name: statistics.median(times) * 1e3 for name, times in spent.items()}
-    # Of times measured in the same round: the machine's speed drifts more than the ways differ.
-    ratios = {
-        name: statistics.median(mine / other for mine, other in zip(spent["ours"], times, strict=False))
-        for name, times in spent.items()
-    }
+    # Of times measured in the same round.
+    ratios = {name: ratio(spent["ours"], times) for name, times in spent.items()}
     return (
         f"{medians['ours']:8.1f} {medians['bare']:8.1f} {medians['torch-cam']:9.1f} {medians['layer by layer']:14.1f}"
         f" | {ratios['bare']:6.3f} {ratios['torch-cam']:9.3f} {ratios['layer by layer']:14.3f}"
@@ -166,19 +148,16 @@ def compare(model: GenusNet, image: Tensor, layers: Sequence[str], reshape: Resh
 
 def half_precision(model: GenusNet, images: Tensor, layers: Sequence[str], repeats: int) -> str:
     """Time of bf16 against float32, and how well its heatmaps keep float32's order."""
-    spent: dict[bool, list[float]] = {False: [], True: []}
     maps = {}
-    for _ in range(repeats + 1):
-        for half in spent:
-            with torch.autocast("cpu", torch.bfloat16) if half else nullcontext():
-                spent[half].append(ours(model, images[:1], layers))
-                maps[half] = heatmaps(model, images, layers, TARGET).maps
-    pairs = [zip(maps[False][name], maps[True][name], strict=True) for name in layers]
-    found = [rank_correlation(one.numpy(), other.numpy()) for pair in pairs for one, other in pair]
-    correlations = [value for value in found if not math.isnan(value)]
-    ratio = statistics.median(spent[True][1:]) / statistics.median(spent[False][1:])
-    kept = f"{statistics.median(correlations):.4f}, lowest {min(correlations):.4f}" if correlations else "none"
-    return f"bf16: {ratio:.3f} of the time, rank correlation with float32: median {kept}"
+
+    def way(half: bool) -> float:
+        with torch.autocast("cpu", torch.bfloat16) if half else nullcontext():
+            maps[half] = heatmaps(model, images, layers, TARGET).maps
+            return ours(model, images[:1], layers)
+
+    spent = by_turns({half: partial(way, half) for half in (False, True)}, repeats)
+    share = statistics.median(spent[True]) / statistics.median(spent[False])
+    return f"bf16: {share:.3f} of the time, with float32: {likeness(maps[False], maps[True])}"
 
 
 def main() -> None:

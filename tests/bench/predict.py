@@ -11,31 +11,28 @@ pybioclip's prediction loop, with the same network.
 """
 
 import io
-import os
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import torch
+from all_benches import by_turns, ratio, seconds, some_photos, verdict
+from engines import ENGINES, PEERS, NotHere
+from networks import untrained_checkpoint
+from painted import PAINTED
 from PIL import Image
 
-REPOSITORY = Path(__file__).resolve().parent.parent.parent
-sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests" / "support")]
-
-from engines import ENGINES, PEERS, NotHere  # noqa: E402
-from painted import PAINTED, paint_photos  # noqa: E402
-
-from mushroom.checkpoint import save_checkpoint  # noqa: E402
-from mushroom.classifier import BATCH, Classifier  # noqa: E402
-from mushroom.model import ModelConfig, build_model  # noqa: E402
-from mushroom.onnx_file import network_bytes  # noqa: E402
-from mushroom.photos import read_photo, read_photo_file, to_tensor  # noqa: E402
-from mushroom.streaming import answers, photo_files  # noqa: E402
+from mushroom.classifier import BATCH, Classifier
+from mushroom.model import ModelConfig
+from mushroom.onnx_file import network_bytes
+from mushroom.photos import read_photo, read_photo_file, to_tensor
+from mushroom.streaming import answers
 
 Made = TypeVar("Made")
 
@@ -47,29 +44,8 @@ ROUNDS = 3
 SAME = 1e-3
 WANTED = 2.5
 OTHERS = ("resnet50.tv2_in1k", "vit_small_patch16_224")
-OTHERS_PHOTOS = TIMED
 LARGE_PX = 2400
 """The longer side that photos are enlarged to where decoding at a fraction is measured."""
-
-
-def photo_paths(painted: Path, count: int) -> list[str]:
-    """Real photos where this machine has them, painted ones elsewhere."""
-    real = Path(os.environ.get("MUSHROOM_DATA", REPOSITORY / ".." / "shared" / "mushrooms"))
-    if not real.is_dir():
-        print("No real photos here (MUSHROOM_DATA): painted ones instead.")
-        for genus, colour in PAINTED.items():
-            paint_photos(painted / genus, colour, -(-count // len(PAINTED)))
-        real = painted
-    every = list(photo_files(str(real)))
-    return every[:: max(1, len(every) // count)][:count]
-
-
-def untrained(folder: Path, backbone: str) -> Path:
-    """A checkpoint of a backbone with random weights."""
-    torch.manual_seed(0)
-    config = ModelConfig(name=backbone, backbone=backbone, input_px=224, genera=("Amanita", "Boletus", "Russula"))
-    save_checkpoint(folder / backbone, build_model(config), config)
-    return folder / backbone
 
 
 def compare(checkpoint: Path | None, files: Sequence[str]) -> None:
@@ -81,17 +57,22 @@ def compare(checkpoint: Path | None, files: Sequence[str]) -> None:
     ]
     engines = built(ENGINES, classifier.folder)
     peers = built(PEERS, classifier.folder)
-    timed, timed_batches = files[:TIMED], batches[: TIMED // BATCH]
-    alone: dict[str, list[float]] = {name: [] for name in engines}
-    streamed: dict[str, list[float]] = {name: [] for name in (*engines, *peers)}
     logits = {name: np.concatenate([forward(batch) for batch in batches]) for name, forward in engines.items()}
-    for _ in range(ROUNDS):
-        for name, forward in engines.items():
-            alone[name].append(seconds(lambda forward=forward: [forward(batch) for batch in timed_batches]))
-            classifier.forward_images = forward
-            streamed[name].append(seconds(lambda: list(answers(classifier, timed))))
-        for name, loop in peers.items():
-            streamed[name].append(seconds(lambda loop=loop: loop(timed)))
+    timed = files[:TIMED]
+
+    def network_alone(forward: Callable[[torch.Tensor], np.ndarray]) -> float:
+        return seconds(lambda: [forward(batch) for batch in batches[: TIMED // BATCH]])
+
+    def files_to_answers(forward: Callable[[torch.Tensor], np.ndarray]) -> float:
+        classifier.forward_images = forward
+        return seconds(lambda: list(answers(classifier, timed)))
+
+    alone = by_turns({name: partial(network_alone, forward) for name, forward in engines.items()}, ROUNDS)
+    streamed = by_turns(
+        {name: partial(files_to_answers, forward) for name, forward in engines.items()}
+        | {name: partial(seconds, partial(loop, timed)) for name, loop in peers.items()},
+        ROUNDS,
+    )
     print(
         f"\n{classifier.config.name}, {classifier.config.input_px} px: {len(timed)} photos timed, {len(files)} "
         f"compared, batches of {BATCH}, {torch.get_num_threads()} threads, medians of {ROUNDS} rounds"
@@ -108,9 +89,10 @@ def compare(checkpoint: Path | None, files: Sequence[str]) -> None:
             end = f"{off:18.1e}  {same} of {len(files)}{fault}"
         print(f"{name:28}{cells}{end}")
     if checkpoint is None and "ONNX Runtime" in engines:
-        best = ratio(streamed, "ONNX Runtime")
-        told = "kept" if best >= WANTED else "MISSED"
-        print(f"wanted of predict, from files: {WANTED} times torch; ONNX Runtime {best:.2f}: {told}")
+        best = ratio(streamed["torch"], streamed["ONNX Runtime"])
+        print(
+            f"wanted of predict, from files: {WANTED} times torch; ONNX Runtime {best:.2f}: {verdict(best >= WANTED)}"
+        )
         spent = seconds(lambda: network_bytes(classifier))
         saved = (statistics.median(streamed["torch"]) - statistics.median(streamed["ONNX Runtime"])) / len(timed)
         print(f"an export takes {spent:.1f} s: it pays off after {spent / saved:.0f} photos (WORTH_EXPORTING)")
@@ -127,23 +109,11 @@ def built(makers: dict[str, Callable[[Path], Made]], checkpoint: Path) -> dict[s
     return made
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """Of one call."""
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
-
-
 def cell(times: dict[str, list[float]], name: str, photos: int) -> str:
     """Photos a second and the ratio to torch; empty where it was not measured."""
     if name not in times:
         return " " * 22
-    return f"{photos / statistics.median(times[name]):12.1f}/s x {ratio(times, name):5.2f}"
-
-
-def ratio(times: dict[str, list[float]], name: str) -> float:
-    """How many times as quick as torch, median of the rounds."""
-    return statistics.median(one / other for one, other in zip(times["torch"], times[name], strict=True))
+    return f"{photos / statistics.median(times[name]):12.1f}/s x {ratio(times['torch'], times[name]):5.2f}"
 
 
 def reduced(files: Sequence[str]) -> None:
@@ -193,13 +163,14 @@ def main(arguments: list[str]) -> int:
     numbers = [int(each) for each in arguments if each.isdecimal()]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        files = photo_paths(folder / "painted", numbers[0] if numbers else PHOTOS)
+        files = some_photos(numbers[0] if numbers else PHOTOS, folder / "painted")
         if "--reduced" in arguments:
             reduced(files)
             return 0
         compare(None, files)
         for backbone in OTHERS:
-            compare(untrained(folder, backbone), files[:OTHERS_PHOTOS])
+            config = ModelConfig(name=backbone, backbone=backbone, input_px=224, genera=tuple(PAINTED))
+            compare(untrained_checkpoint(folder / backbone, config), files[:TIMED])
     return 0
 
 

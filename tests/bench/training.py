@@ -8,22 +8,18 @@ the size that a prepared folder has. Prints medians and ratios.
 
 import itertools
 import statistics
-import sys
 import tempfile
-import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from all_benches import by_turns, seconds, write_photos
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
 from mushroom.genera import GENERA
-from mushroom.model import GenusNet, ModelConfig, build_model, freeze_backbone
+from mushroom.model import ModelConfig, build_model, freeze_backbone
 from mushroom.training.data import AugmentedViews, TrainingPhotos, batches_ahead
 from mushroom.training.features import normalised
 from mushroom.training.optimisation import genus_loss, make_optimizer
@@ -33,50 +29,14 @@ PHOTOS = 256
 REPEATS = 3
 
 
-def epoch(network: torch.nn.Module, trained: torch.nn.Module, inputs: TensorDataset, batch: int) -> float:
-    """Seconds for one epoch of training ``trained``, which is ``network`` or its last part."""
+def epoch(network: torch.nn.Module, trained: torch.nn.Module, inputs: TensorDataset, batch: int) -> None:
+    """An epoch of training ``trained``, which is ``network`` or its last part."""
     optimizer = torch.optim.AdamW(trained.parameters(), lr=1e-3)
     trained.train()
-    started = time.perf_counter()
     for values, labels in DataLoader(inputs, batch_size=batch, shuffle=True):
-        loss = functional.cross_entropy(network(values), labels)
-        loss.backward()
+        functional.cross_entropy(network(values), labels).backward()
         optimizer.step()
         optimizer.zero_grad()
-    return time.perf_counter() - started
-
-
-def through_backbone(model: GenusNet, inputs: TensorDataset, batch: int) -> float:
-    """The notebook's way: every epoch sends every photo through the frozen backbone."""
-    model.backbone.eval()
-    return epoch(lambda images: model.head(_features(model, images)), model.head, inputs, batch)  # type: ignore[arg-type]
-
-
-@torch.no_grad()
-def _features(model: GenusNet, images: torch.Tensor) -> torch.Tensor:
-    return model.backbone(images)
-
-
-def write_photos(folder: Path) -> TrainingPhotos:
-    """Photos of noise that look to a decoder like those of a prepared folder."""
-    random = np.random.default_rng(0)
-    paths = [folder / f"{number}.jpg" for number in range(PHOTOS)]
-    for path in paths:
-        coarse = random.integers(0, 256, (32, 43, 3), dtype=np.uint8)
-        Image.fromarray(coarse).resize((341, 256), Image.Resampling.BICUBIC).save(path, quality=90)
-    labels = np.arange(PHOTOS) % 9
-    names = np.array([f"genus {label}" for label in labels], dtype=object)
-    return TrainingPhotos(paths, labels, names, names, 9, np.arange(PHOTOS))
-
-
-def photos_a_second(work: Callable[[], object], count: int) -> float:
-    """Of ``count`` photos; the first round warms up."""
-    seconds = []
-    for _ in range(REPEATS + 1):
-        started = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - started)
-    return count / statistics.median(seconds[1:])
 
 
 def fine_tuning() -> None:
@@ -85,7 +45,9 @@ def fine_tuning() -> None:
     model = build_model(config).to(memory_format=torch.channels_last).train()
     optimizer = make_optimizer(model, DEFAULT.phases[1], DEFAULT)
     with tempfile.TemporaryDirectory() as folder:
-        photos = write_photos(Path(folder))
+        paths, numbers = write_photos(Path(folder), PHOTOS, (341, 256)), np.arange(PHOTOS)
+        names = np.full(PHOTOS, "genus", dtype=object)
+        photos = TrainingPhotos(paths, numbers % 9, names, names, 9, numbers)
         rounds = itertools.count()
         views = AugmentedViews(photos, DEFAULT, seed=0)
         few = list(range(4 * DEFAULT.batch))
@@ -110,9 +72,9 @@ def fine_tuning() -> None:
             for images, indices in batches_ahead(lambda index: views.view(index, number), few, DEFAULT.batch, 1):
                 step(images, indices % 9)
 
-        reading, learning, together = (
-            photos_a_second(work, count) for work, count in ((read, PHOTOS), (learn, len(few)), (both, len(few)))
-        )
+        counts = {read: PHOTOS, learn: len(few), both: len(few)}
+        spent = by_turns({work: partial(seconds, work) for work in counts}, REPEATS)
+        reading, learning, together = (count / statistics.median(spent[work]) for work, count in counts.items())
     print(
         f"fine-tuning at {DEFAULT.train_px} px: {reading:.0f} photos a second read and altered, {learning:.1f} learned "
         f"from, {together:.1f} both; reading costs {1 - together / learning:.0%}"
@@ -126,15 +88,15 @@ def main() -> None:
         torch.manual_seed(0)
         model = build_model(ModelConfig(name="bench", backbone=backbone, input_px=recipe.train_px, genera=GENERA))
         freeze_backbone(model)
+        model.backbone.eval()
         images = torch.randn(PHOTOS, 3, recipe.train_px, recipe.train_px)
-        model.eval()
-        features = torch.cat([_features(model, chunk) for chunk in images.split(recipe.batch)])
-        cached, uncached = [], []
-        for _ in range(REPEATS + 1):
-            cached.append(epoch(model.head, model.head, TensorDataset(features, labels), recipe.batch))
-            uncached.append(through_backbone(model, TensorDataset(images, labels), recipe.batch))
-        # The first round of each warms up.
-        fast, slow = statistics.median(cached[1:]), statistics.median(uncached[1:])
+        features = torch.cat([model.backbone(chunk) for chunk in images.split(recipe.batch)])
+        # Through the backbone is the notebook's way: every epoch sends every photo through it.
+        ways = {model.head: TensorDataset(features, labels), model: TensorDataset(images, labels)}
+        spent = by_turns(
+            {way: partial(seconds, partial(epoch, way, model.head, ways[way], recipe.batch)) for way in ways}, REPEATS
+        )
+        fast, slow = map(statistics.median, spent.values())
         print(
             f"{backbone:<22} {recipe.train_px} px: cached {fast * 1e3:8.1f} ms, through the backbone "
             f"{slow * 1e3:9.1f} ms, ratio {slow / fast:7.1f}"

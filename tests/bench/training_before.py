@@ -5,19 +5,13 @@ same size, and learn from them with the same network, optimizer, clipping and mo
 each does. The trees take turns, each in a process of its own; what is told is the median of the rounds' ratios.
 """
 
-import io
-import os
 import statistics
-import subprocess
 import sys
-import tarfile
 import tempfile
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
+from all_benches import REPOSITORY, by_turns, earlier_tree, ratio, run_in, verdict, write_photos
 
-REPOSITORY = Path(__file__).resolve().parent.parent.parent
 COMMIT = "c0495f3"
 """The last one before views were made by OpenCV, photos kept decoded, and processors with bfloat16 used it."""
 
@@ -109,41 +103,22 @@ told(epoch)
 """
 
 
-def write_photos(folder: Path, count: int) -> None:
-    """Photos of noise that look to a decoder like those of a prepared folder."""
-    random = np.random.default_rng(0)
-    folder.mkdir()
-    for number in range(count):
-        coarse = random.integers(0, 256, (32, 43, 3), dtype=np.uint8)
-        photo = Image.fromarray(coarse).resize((341, 256), Image.Resampling.BICUBIC)
-        photo.save(folder / f"{number:04}.jpg", quality=90)
-
-
-def photos_a_second(tree: Path, script: str, photos: Path) -> float:
-    """Of an epoch of ``script`` in ``tree``."""
-    command = [sys.executable, "-W", "ignore", "-c", COMMON + script, str(photos)]
-    environment = os.environ | {"PYTHONPATH": str(tree)}
-    told = subprocess.run(command, cwd=tree, env=environment, check=True, capture_output=True, text=True).stdout
-    return float(told.split()[-1])
-
-
 def main(commit: str = COMMIT, count: str = str(PHOTOS)) -> int:
     """Print both speeds and their ratio."""
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)
-        archive = subprocess.run(["git", "archive", commit], cwd=REPOSITORY, check=True, capture_output=True).stdout
-        with tarfile.open(fileobj=io.BytesIO(archive)) as earlier:
-            earlier.extractall(root / "earlier", filter="data")
-        write_photos(root / "photos", int(count))
-        before, after = [], []
-        for _ in range(ROUNDS):
-            before.append(photos_a_second(root / "earlier", BEFORE, root / "photos"))
-            after.append(photos_a_second(REPOSITORY, AFTER, root / "photos"))
-    ratio = statistics.median(new / old for new, old in zip(after, before, strict=True))
+        write_photos(root / "photos", int(count), (341, 256))
+        scripts = {earlier_tree(commit, root / "earlier"): BEFORE, REPOSITORY: AFTER}
+        ways = {
+            tree: lambda tree=tree: float(run_in(tree, COMMON + scripts[tree], root / "photos").split()[-1])
+            for tree in scripts
+        }
+        before, after = by_turns(ways, ROUNDS).values()
+    quicker = ratio(after, before)
     print(
         f"fine-tuning at 192 px, {count} photos, medians of {ROUNDS} rounds: {commit} "
-        f"{statistics.median(before):.1f} photos a second, this tree {statistics.median(after):.1f}; ratio {ratio:.2f} "
-        f"(wanted {WANTED}: {'kept' if ratio >= WANTED else 'MISSED'})"
+        f"{statistics.median(before):.1f} photos a second, this tree {statistics.median(after):.1f}; ratio "
+        f"{quicker:.2f} (wanted {WANTED}: {verdict(quicker >= WANTED)})"
     )
     return 0
 

@@ -11,7 +11,6 @@ the first layer most in this corner).
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import timm
@@ -58,34 +57,24 @@ FAMILIES = (
 )
 
 
-@dataclass(frozen=True)
-class Finding:
-    """What one network gave: its layers, or the sentence that it was refused with."""
-
-    name: str
-    family: str
-    input_px: int
-    layers: tuple[Layer, ...] = ()
-    silent: int = 0
-    refusal: str = ""
-
-
-def find(name: str) -> Finding:
-    """Layers and heatmaps of one network; AssertionError where a heatmap is not what it should be."""
+def row(name: str) -> str:
+    """A network's row of the page, in Markdown; AssertionError where a heatmap is not what it should be."""
     torch.manual_seed(0)
     settings = timm.get_pretrained_cfg(name)
     family = next(module for module in timm.list_modules() if name in timm.list_models(module=module))
     usual_px = settings.input_size[-1] if settings else max(SMALL_PX)
-    sizes = [*(px for px in SMALL_PX if px < usual_px), usual_px]
-    for input_px in sizes:
+    for input_px in (*(px for px in SMALL_PX if px < usual_px), usual_px):
         try:
             net = create_backbone(name, input_px).eval()
             layers = find_layers(net, input_px)
         except MushroomError as error:
-            refusal = str(error)
-            continue
-        return Finding(name, family, input_px, layers, _checked(net, input_px, layers))
-    return Finding(name, family, sizes[-1], refusal=refusal)
+            found = f"{error} | | | |"
+        else:
+            stages = " ".join(str(layer.height) for layer in layers if layer.stage_end)
+            silent = _checked(net, input_px, layers) or ""
+            found = f"{len(layers)} | {stages} | `{default_layer(layers).name}` | {silent} |"
+            break
+    return f"| {family} | `{name}` | {input_px} px | {found}"
 
 
 def _checked(net: nn.Module, input_px: int, layers: Sequence[Layer]) -> int:
@@ -106,16 +95,6 @@ def _checked(net: nn.Module, input_px: int, layers: Sequence[Layer]) -> int:
     quadrants = functional.adaptive_avg_pool2d((after - before).abs().mean(0)[None], 2)[0]
     assert quadrants.argmax() == 1, f"{names[0]} lies the wrong way round"
     return len(silent)
-
-
-def row(finding: Finding) -> str:
-    """A network's row of the page, in Markdown."""
-    start = f"| {finding.family} | `{finding.name}` | {finding.input_px} px |"
-    if not finding.layers:
-        return f"{start} {finding.refusal} | | | |"
-    stages = " ".join(str(layer.height) for layer in finding.layers if layer.stage_end)
-    first_shown = default_layer(finding.layers).name
-    return f"{start} {len(finding.layers)} | {stages} | `{first_shown}` | {finding.silent or ''} |"
 
 
 def page(rows: Sequence[str]) -> str:
@@ -145,10 +124,10 @@ def rows_of_page() -> dict[str, str]:
 def main() -> None:
     torch.set_num_threads(1)
     for name in sys.argv[1:] or FAMILIES:
-        found = find(name)
-        print(name, found.refusal or f"{len(found.layers)} layers, {found.silent} silent", flush=True)
+        found = row(name)
+        print(found, flush=True)
         # Each as it comes: the whole sweep takes a quarter of an hour, more on a busy machine.
-        PAGE.write_text(page([*(rows_of_page() | {name: row(found)}).values()]), encoding="utf-8")
+        PAGE.write_text(page([*(rows_of_page() | {name: found}).values()]), encoding="utf-8")
 
 
 if __name__ == "__main__":

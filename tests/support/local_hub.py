@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import unquote
 
 REPO = "someone/mushrooms"
@@ -24,7 +25,6 @@ class Hub:
     fail: dict[str, int] = field(default_factory=dict)
     """Status to answer where the path of a request contains the key."""
     truncate: bool = False
-    created: bool = False
 
     @property
     def head(self) -> str:
@@ -35,6 +35,10 @@ class Hub:
         name = hashlib.sha1(repr(sorted(files)).encode() + bytes([len(self.commits)])).hexdigest()
         self.commits[name] = before | files
         return name
+
+    def commit_folder(self, folder: Path) -> str:
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        return self.commit({path.relative_to(folder).as_posix(): path.read_bytes() for path in files})
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -69,8 +73,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.failed():
             return None
-        path = self.path.split("?")[0]
-        path = path.replace("/datasets/", "/", 1) if path.startswith("/datasets/") else path
+        path = self.path.split("?")[0].removeprefix("/datasets")
         parts = path.strip("/").split("/")
         if path.startswith((f"/api/models/{REPO}", f"/api/datasets/{REPO}")):
             revision = parts[-1] if "revision" in parts or "tree" in parts else "main"
@@ -79,12 +82,8 @@ class Handler(BaseHTTPRequestHandler):
                 return self.answer(404, b"{}", X_Error_Code="RevisionNotFound")
             files = self.hub.commits[commit]
             if "tree" in parts:
-                return self.json(
-                    [
-                        {"type": "file", "path": name, "size": len(data), "oid": hashlib.sha1(data).hexdigest()}
-                        for name, data in files.items()
-                    ]
-                )
+                each = [(name, len(data), hashlib.sha1(data).hexdigest()) for name, data in files.items()]
+                return self.json([{"type": "file", "path": name, "size": size, "oid": oid} for name, size, oid in each])
             return self.json({"id": REPO, "sha": commit, "siblings": [{"rfilename": name} for name in files]})
         if path.startswith(f"/{REPO}/resolve/"):
             commit, name = parts[3], "/".join(parts[4:])
@@ -125,23 +124,14 @@ class Handler(BaseHTTPRequestHandler):
         if path == "/api/validate-yaml":
             return self.json({"errors": [], "warnings": []})
         if path == "/api/repos/create":
-            self.hub.created = True
             if not self.hub.commits:
                 self.hub.commit({".gitattributes": b""})
             return self.json({"url": f"{address}/{REPO}", "name": REPO})
         if "/preupload/" in path:
-            return self.json(
-                {
-                    "files": [
-                        {
-                            "path": each["path"],
-                            "uploadMode": "lfs" if each["path"].endswith(".safetensors") else "regular",
-                            "shouldIgnore": False,
-                        }
-                        for each in json.loads(data)["files"]
-                    ]
-                }
-            )
+            names = [each["path"] for each in json.loads(data)["files"]]
+            modes = ["lfs" if name.endswith(".safetensors") else "regular" for name in names]
+            files = [{"path": name, "uploadMode": mode} for name, mode in zip(names, modes, strict=True)]
+            return self.json({"files": [each | {"shouldIgnore": False} for each in files]})
         if path.endswith("/objects/batch"):
             objects = [
                 each | {"actions": {"upload": {"href": f"{address}/upload/{each['oid']}"}}}
