@@ -9,7 +9,7 @@ from networks import FEATURES, GRADIENT, INPUT_PX, Toy, assert_same_maps, genus_
 from torch import Tensor, nn
 
 from mushroom.errors import ExplanationError
-from mushroom.explain.gradcam import LayerHeatmaps, heatmaps, heatmaps_of_every_class
+from mushroom.explain.gradcam import LayerHeatmaps, heatmaps
 from mushroom.explain.layers import find_layers, unwrapped
 from mushroom.explain.methods import METHODS
 from mushroom.model import GenusNet
@@ -68,20 +68,6 @@ def test_a_batch_gives_what_its_photos_give_one_by_one(model: GenusNet, method: 
     for index, target in enumerate(targets):
         single = heatmaps(model, images[index : index + 1], layers, target, method)
         assert_same_maps({name: maps[index : index + 1] for name, maps in batch.maps.items()}, single.maps)
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_every_class_at_once_gives_what_nine_calls_give(model: GenusNet, method: str) -> None:
-    layers = ["blocks.1", "blocks.4"]
-    found = heatmaps_of_every_class(model, photos(1), layers, method)
-    assert found.targets.tolist() == list(range(9))
-    assert found.logits.shape == (1, 9)
-    for target in range(9):
-        single = heatmaps(model, photos(1), layers, target, method)
-        assert_same_maps({name: maps[target : target + 1] for name, maps in found.maps.items()}, single.maps)
-        if single.against is not None:
-            assert found.against is not None
-            assert found.against[target] == single.against[0]
 
 
 def test_what_speaks_for_one_genus_against_another_speaks_against_it_the_other_way_round(
@@ -163,10 +149,7 @@ def watched(net: nn.Module, seen: Callable[[str, Tensor], None]) -> Iterator[Non
         handle.remove()
 
 
-@pytest.mark.parametrize(("every_class", "backward_passes"), [(False, 1), (True, 9)])
-def test_all_layers_cost_one_forward_pass_and_one_backward_pass_for_each_target(
-    monkeypatch: pytest.MonkeyPatch, every_class: bool, backward_passes: int
-) -> None:
+def test_all_layers_cost_one_forward_pass_and_one_backward_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     net = genus_net()
     calls: list[str] = []
     gradient_calls: list[int] = []
@@ -183,9 +166,9 @@ def test_all_layers_cost_one_forward_pass_and_one_backward_pass_for_each_target(
     monkeypatch.setattr(torch.Tensor, "backward", forbidden)
     layers = layer_names(net)
     with watched(net, lambda name, output: calls.append(name)):
-        (heatmaps_of_every_class if every_class else heatmaps)(net, photos(1), layers)
+        heatmaps(net, photos(1), layers)
     assert len(calls) == len(set(calls))
-    assert gradient_calls == [len(layers)] * backward_passes
+    assert gradient_calls == [len(layers)]
 
 
 def test_the_graph_starts_at_the_first_layer_asked_for() -> None:
@@ -245,11 +228,6 @@ def test_a_network_in_training_mode_is_refused() -> None:
     net.backbone.blocks[2].train()
     with pytest.raises(ExplanationError, match="training mode"):
         heatmaps(net, photos(1), ["blocks.4"])
-
-
-def test_every_class_is_asked_of_one_photo_only(model: GenusNet) -> None:
-    with pytest.raises(ExplanationError, match="one photo, not 2"):
-        heatmaps_of_every_class(model, photos(2), ["blocks.4"])
 
 
 def test_a_layer_that_the_network_has_but_does_not_run_is_named() -> None:

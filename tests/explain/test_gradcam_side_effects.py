@@ -9,7 +9,7 @@ from networks import assert_same_maps, genus_net, layer_names, photos, snapshot
 from torch import Tensor, nn
 
 from mushroom.errors import ExplanationError
-from mushroom.explain.gradcam import heatmaps, heatmaps_of_every_class
+from mushroom.explain.gradcam import heatmaps
 from mushroom.explain.methods import METHODS
 from mushroom.model import GenusNet
 
@@ -23,7 +23,6 @@ def test_a_frozen_and_an_unfrozen_network_give_the_same_and_are_left_as_found(me
         net = genus_net().requires_grad_(learns)
         before = snapshot(net)
         found.append(heatmaps(net, photos(2), layer_names(net), method=method))
-        heatmaps_of_every_class(net, photos(1), ["blocks.4"], method)
         assert snapshot(net) == before
     assert_same_maps(found[0].maps, found[1].maps)
 
@@ -94,10 +93,8 @@ def test_it_works_in_inference_mode_with_photos_made_there(model: GenusNet, meth
     with torch.inference_mode():
         images, targets = photos(1), torch.tensor([3])
         found = heatmaps(model, images, ["blocks.1"], targets, method)
-        every = heatmaps_of_every_class(model, images, ["blocks.1"], method)
         assert torch.is_inference_mode_enabled()
     assert_same_maps(found.maps, expected)
-    assert_same_maps({"blocks.1": every.maps["blocks.1"][3:4]}, expected)
 
 
 def test_the_photos_themselves_are_left_alone(model: GenusNet) -> None:
