@@ -176,11 +176,10 @@ def test_the_graph_starts_at_the_first_layer_asked_for() -> None:
     assert all(in_graph[name] for name in ("blocks.3", "blocks.4", "conv_head"))
 
 
-def test_eigen_cam_builds_no_graph() -> None:
-    net = genus_net()
+def test_eigen_cam_builds_no_graph(model: GenusNet) -> None:
     in_graph: list[bool] = []
-    with watched(net, lambda name, output: in_graph.append(output.requires_grad)):
-        heatmaps(net, photos(1), ["blocks.2"], method="eigencam")
+    with watched(model, lambda name, output: in_graph.append(output.requires_grad)):
+        heatmaps(model, photos(1), ["blocks.2"], method="eigencam")
     assert not any(in_graph)
 
 
