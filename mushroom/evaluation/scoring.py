@@ -276,24 +276,16 @@ def score_several(known: Predictions, threshold: float | None) -> SeveralPhotos 
     if not groups:
         return None
     labels, told, probable = known.labels, known.told(threshold), known.most_probable
-    single, single_probable, together, together_probable = [], [], [], []
+    shares = []
     for rows in groups:
         label = labels[rows[0]]
         # The softmax of mean logits is the normalised mean of the log-probabilities.
-        answer = int(known.logits[rows].mean(axis=0).argmax())
+        together_right = known.logits[rows].mean(axis=0).argmax() == label
         unknown = threshold is not None and known.unknown_score[rows].mean() > threshold
-        single.append((told[rows] == label).mean())
-        single_probable.append((probable[rows] == label).mean())
-        together.append(answer == label and not unknown)
-        together_probable.append(answer == label)
-    return SeveralPhotos(
-        groups=len(groups),
-        photos=sum(map(len, groups)),
-        single_told_right=float(np.mean(single)),
-        together_told_right=float(np.mean(together)),
-        single_accuracy=float(np.mean(single_probable)),
-        together_accuracy=float(np.mean(together_probable)),
-    )
+        single_right = (probable[rows] == label).mean()
+        shares.append(((told[rows] == label).mean(), together_right and not unknown, single_right, together_right))
+    means = [float(np.mean(column)) for column in zip(*shares, strict=True)]
+    return SeveralPhotos(len(groups), sum(map(len, groups)), *means)
 
 
 def _groups_of_one_species(known: Predictions) -> list[np.ndarray]:

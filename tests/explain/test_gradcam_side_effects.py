@@ -22,7 +22,7 @@ def test_a_frozen_and_an_unfrozen_network_give_the_same_and_are_left_as_found(me
     for learns in (False, True):
         net = genus_net().requires_grad_(learns)
         before = snapshot(net)
-        found.append(heatmaps(net, photos(2), layer_names(net), method=method))
+        found.append(heatmaps(net, photos(2), ["blocks.1", "blocks.4"], method=method))
         assert snapshot(net) == before
     assert_same_maps(found[0].maps, found[1].maps)
 

@@ -41,13 +41,6 @@ def test_a_hot_cell_stays_over_the_area_it_covers(row: int, column: int, scale: 
     assert centre_of_mass(enlarged) == pytest.approx(((row + 0.5) * scale, (column + 0.5) * scale), abs=0.05)
 
 
-def test_a_symmetric_map_stays_symmetric() -> None:
-    heatmap = np.array([[0.0, 1.0, 0.0], [0.5, 0.2, 0.5], [0.0, 1.0, 0.0]], np.float32)
-    enlarged = upsample(heatmap, (301, 299))
-    np.testing.assert_allclose(enlarged, enlarged[::-1], atol=1e-5)
-    np.testing.assert_allclose(enlarged, enlarged[:, ::-1], atol=1e-5)
-
-
 def test_it_is_the_bilinear_interpolation_of_the_field() -> None:
     heatmap = np.random.default_rng(0).random((7, 9), np.float32)
     expected = functional.interpolate(

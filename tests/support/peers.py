@@ -77,6 +77,7 @@ def modules(name: str) -> list[nn.Module]:
     return [genus_net(name).backbone.get_submodule(layer) for layer in layer_names(name)]
 
 
+@cache
 def our_maps(name: str, method: str, size_px: tuple[int, int] = SIZE_PX) -> dict[str, Tensor]:
     """Our heatmaps at ``layer_names``."""
     against = AGAINST if method == "contrastive" else None
