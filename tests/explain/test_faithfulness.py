@@ -1,13 +1,13 @@
 """Covering, deleting, inserting and shuffling on a network whose answers are known by hand."""
 
 import copy
-import math
 
 import numpy as np
 import pytest
 import torch
 from networks import genus_net, photos
 from PIL import Image
+from scipy.special import expit as sigmoid
 from torch import Tensor, nn
 
 from mushroom.explain import faithfulness
@@ -61,10 +61,6 @@ def quarter_map(row: int, column: int) -> Tensor:
 
 RIGHT, WRONG = quarter_map(0, 0), quarter_map(1, 1)
 TARGET = torch.tensor([0])
-
-
-def sigmoid(logit: float) -> float:
-    return 1 / (1 + math.exp(-logit))
 
 
 # --- Deletion and insertion ---------------------------------------------------------------------------------
