@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import precision_recall_fscore_support
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from mushroom.calibration import (
     MAX_TURNED_AWAY,
@@ -181,9 +181,8 @@ def _per_source(source: np.ndarray, probably_right: np.ndarray, right: np.ndarra
 def confusion(labels: np.ndarray, told: np.ndarray, genera: int) -> tuple[tuple[int, ...], ...]:
     """Numbers of photos: rows are the true genera, columns what is told, the last one none of them."""
     columns = np.where(told == TURNED_AWAY, genera, told)
-    counts = np.zeros((genera, genera + 1), int)
-    np.add.at(counts, (labels, columns), 1)
-    return tuple(tuple(row) for row in counts.tolist())
+    counts = confusion_matrix(labels, columns, labels=range(genera + 1))[:genera]
+    return tuple(map(tuple, counts.tolist()))
 
 
 def reliability(probability: np.ndarray, labels: np.ndarray) -> tuple[Bin, ...]:
