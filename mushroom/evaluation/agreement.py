@@ -1,12 +1,13 @@
 """How far two networks agree: on the genus, and on where they look."""
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from tqdm import tqdm
 
 from mushroom.checkpoint import AGREEMENT_FILE, PREDICTIONS_FILE, weights_hash, write_json
@@ -15,7 +16,7 @@ from mushroom.dataset import Prepared, read_prepared_photo
 from mushroom.errors import CheckpointError
 from mushroom.evaluation.metrics import accuracy_difference, macro_f1_difference
 from mushroom.evaluation.predictions import KNOWN, Predictions, read_predictions
-from mushroom.evaluation.report import Interval
+from mushroom.evaluation.report import Interval, read_json
 from mushroom.explain.similarity import on_grid, overlap, rank_correlation
 
 SAMPLE = 96
@@ -39,10 +40,10 @@ class Pair:
     accuracy_difference_interval: Interval
     macro_f1_difference: float
     macro_f1_difference_interval: Interval
-    rank_correlation: float | None
-    overlap: float | None
-    sample: int
-    empty: int
+    rank_correlation: float | None = None
+    overlap: float | None = None
+    sample: int = 0
+    empty: int = 0
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,8 @@ _AGREEMENT = TypeAdapter(Agreement)
 
 def read_agreement(folder: Path) -> Agreement | None:
     """What was measured of the checkpoints of ``folder``; None where nothing was. CheckpointError where damaged."""
-    path = folder / AGREEMENT_FILE
-    if not path.is_file():
-        return None
-    try:
-        return _AGREEMENT.validate_json(path.read_bytes())
-    except (ValidationError, OSError) as error:
-        raise CheckpointError(f"{AGREEMENT_FILE} is damaged: run `python train.py agreement` again.") from error
+    refusal = f"{AGREEMENT_FILE} is damaged: run `python train.py agreement` again."
+    return read_json(folder / AGREEMENT_FILE, _AGREEMENT, refusal)
 
 
 def write_agreement(folder: Path, found: Agreement) -> None:
@@ -94,7 +90,7 @@ def measure_agreement(folders: Sequence[Path], prepared: Prepared) -> Agreement:
             for row in tqdm(sample, desc=folder.name, unit="photo")
         ]
     pairs = [
-        _with_heatmaps(_pair(one, other, answers[one], answers[other]), heatmaps[one], heatmaps[other])
+        _pair(one, other, answers[one], answers[other], _compared(heatmaps[one], heatmaps[other]))
         for one, other in itertools.combinations(folders, 2)
     ]
     return Agreement(prepared.fingerprint, tuple(pairs))
@@ -113,14 +109,13 @@ def agreement_again(folder: Path) -> Agreement:
         folders = [folder / name for name in pair.models]
         if all(each.is_dir() for each in folders) and tuple(map(weights_hash, folders)) == pair.weights:
             one, other = folders
-            fresh = _pair(one, other, _test_answers(one), _test_answers(other))
             measured = {name: getattr(pair, name) for name in ("rank_correlation", "overlap", "sample", "empty")}
-            pairs.append(replace(fresh, **measured))
+            pairs.append(_pair(one, other, _test_answers(one), _test_answers(other), measured))
     return Agreement(last.data_fingerprint, tuple(pairs))
 
 
-def _pair(one: Path, other: Path, first: Predictions, second: Predictions) -> Pair:
-    """How the answers of two checkpoints agree; nothing of their heatmaps."""
+def _pair(one: Path, other: Path, first: Predictions, second: Predictions, heatmaps: Mapping[str, Any]) -> Pair:
+    """How the answers of two checkpoints agree, with what was found of their ``heatmaps``."""
     if first.photo.tolist() != second.photo.tolist() or first.genera != second.genera:
         raise CheckpointError(f"{one.name} and {other.name} were not evaluated on the same photos and genera.")
     truth, said, also_said = first.labels, first.most_probable, second.most_probable
@@ -135,27 +130,24 @@ def _pair(one: Path, other: Path, first: Predictions, second: Predictions) -> Pa
         accuracy_difference_interval=accuracy_interval,
         macro_f1_difference=f1,
         macro_f1_difference_interval=f1_interval,
-        rank_correlation=None,
-        overlap=None,
-        sample=0,
-        empty=0,
+        **heatmaps,
     )
 
 
-def _with_heatmaps(pair: Pair, one: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> Pair:
+def _compared(one: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> dict[str, Any]:
+    """What a ``Pair`` says of the heatmaps of two networks for the same photos."""
     both = list(zip(one, other, strict=True))
     correlations = np.array([rank_correlation(*maps) for maps in both])
     ranked = np.isfinite(correlations)
     if not ranked.any():
-        return replace(pair, empty=len(both))
+        return {"empty": len(both)}
     overlaps = [overlap(*maps) for maps, finite in zip(both, ranked, strict=True) if finite]
-    return replace(
-        pair,
-        rank_correlation=float(correlations[ranked].mean()),
-        overlap=float(np.mean(overlaps)),
-        sample=int(ranked.sum()),
-        empty=int((~ranked).sum()),
-    )
+    return {
+        "rank_correlation": float(correlations[ranked].mean()),
+        "overlap": float(np.mean(overlaps)),
+        "sample": len(overlaps),
+        "empty": len(both) - len(overlaps),
+    }
 
 
 def _test_answers(folder: Path) -> Predictions:

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from PIL import Image
+from pydantic import TypeAdapter
 from tqdm import tqdm
 
 from mushroom.checkpoint import (
@@ -25,8 +27,8 @@ from mushroom.classifier import BATCH, Classifier
 from mushroom.dataset import Prepared, read_prepared_photo
 from mushroom.errors import CheckpointError
 from mushroom.evaluation.model_card import model_card
-from mushroom.evaluation.predictions import KNOWN, Predictions, predictions_csv, read_predictions
-from mushroom.evaluation.report import FaithfulnessTable, Latency, Report, faithfulness_of, read_report, write_report
+from mushroom.evaluation.predictions import KNOWN, TEXT_COLUMNS, Predictions, predictions_csv, read_predictions
+from mushroom.evaluation.report import FaithfulnessTable, Latency, Report, read_report, write_report
 from mushroom.evaluation.scoring import Calibration, build_report, calibrate
 from mushroom.explain.faithfulness import faithfulness_table
 from mushroom.explain.methods import METHODS
@@ -91,8 +93,10 @@ def with_latency(checkpoint: Path, report: Report, device: str = "cpu") -> Repor
 
 
 def _rewritten(checkpoint: Path, report: Report) -> Report:
+    """Write report and model card of a checkpoint folder; the report."""
     write_report(checkpoint, report)
-    write_card(checkpoint, report)
+    model, config = load_checkpoint(checkpoint)
+    write_text(checkpoint / CARD_FILE, model_card(config, report, sum(p.numel() for p in model.parameters())))
     return report
 
 
@@ -106,21 +110,20 @@ def report_again(checkpoint: Path) -> Report:
     if predictions.genera != config.genera:
         raise CheckpointError(f"{PREDICTIONS_FILE} of {checkpoint.name} answers other genera than its config.")
     calibration = Calibration(config.temperature, config.unknown_threshold)
-    report = build_report(predictions, calibration, config.provenance.sources)
     report = replace(
-        report, rank=config.rank, data_fingerprint=config.data_fingerprint, weights_sha256=weights_hash(checkpoint)
+        build_report(predictions, calibration, config.provenance.sources),
+        rank=config.rank,
+        data_fingerprint=config.data_fingerprint,
+        weights_sha256=weights_hash(checkpoint),
     )
-    last = _last_report(checkpoint)
+    try:
+        last = read_report(checkpoint)
+    except CheckpointError:
+        # Damaged or of another version: it is about to be replaced.
+        last = None
     if last is not None and last.weights_sha256 == report.weights_sha256:
         report = replace(report, faithfulness=last.faithfulness, latency=last.latency)
     return _rewritten(checkpoint, report)
-
-
-def write_card(checkpoint: Path, report: Report) -> None:
-    """Write the model card of a checkpoint folder."""
-    model, config = load_checkpoint(checkpoint)
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    write_text(checkpoint / CARD_FILE, model_card(config, report, parameters))
 
 
 def predict_prepared(classifier: Classifier, prepared: Prepared) -> Predictions:
@@ -128,33 +131,25 @@ def predict_prepared(classifier: Classifier, prepared: Prepared) -> Predictions:
 
     All of validation and test are answered, and ``TRAINING_SAMPLE`` photos of the genera that it learned from.
     """
-    tables = [table for table in (prepared.manifest, prepared.background) if table is not None]
-    rows = [row for table in tables for row in table.to_dict("records")]
-    asked = np.array([row["split"] != "train" for row in rows])
+    table = pd.concat([prepared.manifest, prepared.background])
+    texts = table.reindex(columns=list(TEXT_COLUMNS), fill_value="").fillna("")
+    asked = (table.split != "train").to_numpy(copy=True)
     learned = np.flatnonzero(prepared.manifest.split == "train")
     asked[np.random.default_rng(0).permutation(learned)[:TRAINING_SAMPLE]] = True
-    paths = [prepared.photo_path(row) for row, wanted in zip(rows, asked, strict=True) if wanted]
-    logits = np.full((len(rows), classifier.config.logit_count), np.nan, np.float32)
+    paths = [prepared.photo_path(row) for row in texts[asked].to_dict("records")]
+    logits = np.full((len(table), classifier.config.logit_count), np.nan, np.float32)
     logits[asked] = [
         answer
         for start in tqdm(range(0, len(paths), classifier.batch), desc="predicting", unit="batch")
         for answer in classifier.logits([read_prepared_photo(path) for path in paths[start : start + classifier.batch]])
     ]
-    answers = iter(classifier.read_logits(logits[asked]))
-    read = [next(answers) if wanted else None for wanted in asked]
-
-    def text(name: str) -> np.ndarray:
-        return np.array([row.get(name) or "" for row in rows], dtype=str)
-
+    other_genus, unknown_score = np.full(len(table), "", object), np.full(len(table), np.nan)
+    for row, answer in zip(np.flatnonzero(asked), classifier.read_logits(logits[asked]), strict=True):
+        other_genus[row], unknown_score[row] = answer.other_genus or "", answer.unknown_score
+    texts = texts.assign(kind=texts.kind.replace("", KNOWN), other_genus=other_genus)
     return Predictions(
-        photo=text("photo"),
-        kind=np.array([row.get("kind") or KNOWN for row in rows], dtype=str),
-        split=text("split"),
-        genus=text("genus"),
-        source=text("source"),
-        species=text("species"),
-        other_genus=np.array([(answer and answer.other_genus) or "" for answer in read], dtype=str),
-        unknown_score=np.array([answer.unknown_score if answer else np.nan for answer in read]),
+        **{name: column.to_numpy(dtype=str) for name, column in texts.items()},
+        unknown_score=unknown_score,
         logits=logits[:, : len(classifier.genera)],
         genera=classifier.genera,
     )
@@ -170,6 +165,7 @@ def measure_latency(classifier: Classifier) -> Latency:
         classifier.explain(photo, layers="all")
         seconds.append(time.perf_counter() - began)
     measured = seconds[LATENCY_WARM_UPS:]
+    device = classifier.device
     return Latency(
         median_s=statistics.median(measured),
         fastest_s=min(measured),
@@ -177,13 +173,9 @@ def measure_latency(classifier: Classifier) -> Latency:
         repeats=LATENCY_REPEATS,
         layers=len(classifier.layers),
         threads=torch.get_num_threads(),
-        processor=_processor(classifier.device),
-        device=classifier.device.type,
+        processor=torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
+        device=device.type,
     )
-
-
-def _processor(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
 
 
 def measure_faithfulness(classifier: Classifier, prepared: Prepared, photo_count: int) -> FaithfulnessTable:
@@ -202,12 +194,5 @@ def measure_faithfulness(classifier: Classifier, prepared: Prepared, photo_count
     images = classifier.to_images(photos).to(classifier.device)
     targets = torch.tensor([classifier.class_index(answer.genus) for answer in classifier.predict(photos)])
     table = faithfulness_table(classifier.model, images, layers, targets, methods, FAITHFULNESS_SEED)
-    return faithfulness_of({"sample": len(photos), "seed": FAITHFULNESS_SEED, **table, "left_out": slow})
-
-
-def _last_report(checkpoint: Path) -> Report | None:
-    """The report as it was; None where there is none that this version can read: it is about to be replaced."""
-    try:
-        return read_report(checkpoint)
-    except CheckpointError:
-        return None
+    measured = {"sample": len(photos), "seed": FAITHFULNESS_SEED, **table, "left_out": slow}
+    return TypeAdapter(FaithfulnessTable).validate_python(measured)

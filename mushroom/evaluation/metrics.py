@@ -10,32 +10,26 @@ from mushroom.evaluation.report import Interval
 SUPPORTED_PHOTOS = 20
 """A genus with fewer photos in a split has no F1 worth averaging; it is still listed."""
 
-CALIBRATION_BINS = 15
 BOOTSTRAP_RESAMPLES = 1000
 BOOTSTRAP_SEED = 0
 
 
-def macro_f1(labels: np.ndarray, predicted: np.ndarray, classes: Sequence[int] | None = None) -> float:
-    """Mean F1 over ``classes``, by default those that occur among ``labels``; negative predictions are no class."""
+def macro_f1(labels: np.ndarray, predicted: np.ndarray, classes: Sequence[int] = ()) -> float:
+    """Mean F1 over ``classes``, or over those that occur among ``labels``; both (n,), class indices."""
     # By counting, not through scikit-learn: the bootstrap asks a thousand times.
-    answered = predicted[predicted >= 0]
-    count = 1 + int(max(labels.max(initial=0), answered.max(initial=0), *(classes if classes is not None else ()), 0))
+    count = 1 + int(max(labels.max(), predicted.max(), *classes))
     support = np.bincount(labels, minlength=count)
-    predictions = np.bincount(answered, minlength=count)
+    predictions = np.bincount(predicted, minlength=count)
     right = np.bincount(labels[labels == predicted], minlength=count)
-    chosen = np.flatnonzero(support) if classes is None else np.array(classes, dtype=int)
-    if len(chosen) == 0:
-        return float("nan")
-    padded = np.maximum(support + predictions, 1)
-    return float((2 * right / padded)[chosen].mean())
+    chosen = list(classes) or np.flatnonzero(support)
+    return float((2 * right / np.maximum(support + predictions, 1))[chosen].mean())
 
 
 def mean_recall(labels: np.ndarray, right: np.ndarray) -> float:
     """Mean over the classes among ``labels`` (n,) of the share of their photos that are ``right``, bool (n,)."""
     support = np.bincount(labels)
-    found = np.bincount(labels, weights=right)
     present = support > 0
-    return float((found[present] / support[present]).mean()) if present.any() else float("nan")
+    return float((np.bincount(labels, weights=right)[present] / support[present]).mean())
 
 
 def bootstrap_interval(score: Callable[..., float], *columns: np.ndarray, strata: np.ndarray | None = None) -> Interval:
@@ -56,12 +50,6 @@ def bootstrap_interval(score: Callable[..., float], *columns: np.ndarray, strata
     return float(low), float(high)
 
 
-def macro_f1_interval(labels: np.ndarray, predicted: np.ndarray) -> Interval:
-    """95 % interval of ``macro_f1`` over the classes among ``labels``, resampled within them."""
-    classes = np.unique(labels).tolist()
-    return bootstrap_interval(lambda one, other: macro_f1(one, other, classes), labels, predicted, strata=labels)
-
-
 def accuracy_difference(right: np.ndarray, other: np.ndarray) -> tuple[float, Interval]:
     """How much more often the first was right (n,) than the other over the same photos, with a 95 % interval."""
 
@@ -73,10 +61,9 @@ def accuracy_difference(right: np.ndarray, other: np.ndarray) -> tuple[float, In
 
 def macro_f1_difference(labels: np.ndarray, predicted: np.ndarray, other: np.ndarray) -> tuple[float, Interval]:
     """How much higher the macro-F1 of the first predictions (n,) is, with a 95 % interval resampled within classes."""
-    classes = np.unique(labels).tolist()
 
     def difference(labels: np.ndarray, predicted: np.ndarray, other: np.ndarray) -> float:
-        return macro_f1(labels, predicted, classes) - macro_f1(labels, other, classes)
+        return macro_f1(labels, predicted) - macro_f1(labels, other)
 
     columns = (labels, predicted, other)
     return difference(*columns), bootstrap_interval(difference, *columns, strata=labels)
@@ -88,12 +75,6 @@ def share_interval(right: int, count: int) -> Interval:
         return 0.0, 1.0
     found = binomtest(int(right), int(count)).proportion_ci(method="wilson")
     return float(found.low), float(found.high)
-
-
-def confidence_bins(confidence: np.ndarray, right: np.ndarray) -> list[tuple[float, float, np.ndarray]]:
-    """Bins of equal width over ``confidence`` (n,): bounds and the rows inside, bool (n,); empty ones left out."""
-    bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-    return [(b / CALIBRATION_BINS, (b + 1) / CALIBRATION_BINS, bins == b) for b in np.unique(bins).tolist()]
 
 
 def auroc(known: np.ndarray, unknown: np.ndarray) -> float:

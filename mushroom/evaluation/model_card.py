@@ -5,7 +5,7 @@ from pathlib import Path
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from mushroom.evaluation.metrics import SUPPORTED_PHOTOS
-from mushroom.evaluation.report import Interval, Report, SplitScores
+from mushroom.evaluation.report import Report, SplitScores
 from mushroom.model import STEM_NORM_RESNET, ModelConfig, Provenance
 from mushroom.texts import RANKS, none_of_these, these
 
@@ -36,24 +36,17 @@ def model_card(config: ModelConfig, report: Report, parameters: int, address: st
     card = ModelCard.from_template(
         _card_data(config, report),
         template_path=str(TEMPLATE),
-        name=config.name,
+        config=config,
+        report=report,
+        test=test,
         these=these(count, config.rank),
         none_of_these=none_of_these(count),
-        rank=config.rank,
         names_of_rank=RANKS[config.rank],
-        genera=", ".join(config.genera),
-        genus_names=config.genera,
-        other_genera=config.other_genera,
         # The background's folders are genera or not: a checkpoint of species does not say.
         known_others="other genera" if config.rank == "genus" else "others",
-        test=test,
         others=report.unknown.splits["test"].kinds if test else {},
-        several=report.several,
-        latency=report.latency,
         supported_photos=SUPPORTED_PHOTOS,
         failures=_failures(config, report),
-        backbone=config.backbone,
-        input_px=config.input_px,
         head=" - ".join(map(str, (*config.head_widths, config.logit_count))),
         parameters=f"{parameters / 1e6:.1f} million parameters",
         command=config.provenance.command or "train.py train",
@@ -61,24 +54,13 @@ def model_card(config: ModelConfig, report: Report, parameters: int, address: st
         recipe=config.recipe.get("name", "?"),
         seed=config.recipe.get("seed", "?"),
         git_commit=config.git_commit or "unknown",
-        temperature=config.temperature,
-        threshold=config.unknown_threshold,
-        photos=report.photos,
         photo_count=sum(sum(counts.values()) for counts in report.photos.values()),
         data_fingerprint=config.data_fingerprint or "unknown",
         address=address,
-        share=_share,
-        interval=_interval,
+        share="{:.3f}".format,
+        interval="{:.3f} to {:.3f}".format,
     )
     return str(card).rstrip() + "\n"
-
-
-def _share(value: float) -> str:
-    return f"{value:.3f}"
-
-
-def _interval(bounds: Interval) -> str:
-    return f"{bounds[0]:.3f} to {bounds[1]:.3f}"
 
 
 def _card_data(config: ModelConfig, report: Report) -> ModelCardData:

@@ -5,6 +5,7 @@ it in that folder for each network; without that the app makes one when it is as
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -51,9 +52,11 @@ class NeighbourIndex:
         """The ``count`` training photos whose features point most in the direction of ``own`` (features,)."""
         similarity = self.features @ _unit_length(own[None])[0]
         photos = training_rows(self.prepared)
+        places = np.argsort(-similarity, kind="stable")[:count].tolist()
+        rows = [photos[self.rows[place]] for place in places]
         return [
-            _neighbour(self.prepared, photos[self.rows[place]], float(similarity[place]))
-            for place in np.argsort(-similarity, kind="stable")[:count].tolist()
+            Neighbour(self.prepared.photo_path(row), row["genus"], row.get("source", ""), float(similarity[place]))
+            for row, place in zip(rows, places, strict=True)
         ]
 
 
@@ -83,8 +86,8 @@ def build_index(
 def keep_index(classifier: Classifier, index: NeighbourIndex) -> Path:
     """Write the index into its prepared folder, features in 16 bits; the file."""
     path = index_path(classifier, index.prepared)
-    tensors = {FEATURES: torch.from_numpy(index.features).half(), ROWS: torch.from_numpy(index.rows)}
-    write_safetensors(path, tensors)
+    features, rows = torch.from_numpy(index.features), torch.from_numpy(index.rows)
+    write_safetensors(path, {FEATURES: features.half(), ROWS: rows})
     return path
 
 
@@ -118,18 +121,11 @@ def _look_at(classifier: Classifier, prepared: Prepared, chosen: Sequence[int]) 
     photos = training_rows(prepared)
     read, pictures = [], []
     for row in chosen:
-        try:
+        # A photo that has gone since is no neighbour; the page Browse says that photos are missing.
+        with suppress(PhotoError):
             pictures.append(read_photo_file(prepared.photo_path(photos[row])))
-        except PhotoError:
-            # A photo that has gone since is no neighbour; the page Browse says that photos are missing.
-            continue
-        read.append(row)
+            read.append(row)
     return read, classifier.features(pictures)
-
-
-def _neighbour(prepared: Prepared, row: dict[str, Any], similarity: float) -> Neighbour:
-    source = row.get("source")
-    return Neighbour(prepared.photo_path(row), str(row["genus"]), source if isinstance(source, str) else "", similarity)
 
 
 def _unit_length(features: np.ndarray) -> np.ndarray:

@@ -21,6 +21,7 @@ KNOWN = "known"
 
 PREDICTION_COLUMNS = ("photo", "kind", "split", "genus", "source")
 OPTIONAL_COLUMNS = ("species", "unknown_score", "other_genus")
+TEXT_COLUMNS = (*PREDICTION_COLUMNS, "species", "other_genus")
 
 TURNED_AWAY = -1
 """What a visitor is told, as a class index, where the photo looks like none of the genera."""
@@ -71,7 +72,11 @@ class Predictions:
         return self.logits.argmax(axis=1)
 
     def told(self, threshold: float | None) -> np.ndarray:
-        """What a visitor is told: class indices (n,), ``TURNED_AWAY`` where the unknown score exceeds ``threshold``."""
+        """What a visitor is told: class indices (n,), ``TURNED_AWAY`` where the unknown score exceeds ``threshold``.
+
+        In reports, on pages and in the track record what is told is right where it is the true genus: a known photo
+        that is turned away is not told right.
+        """
         if threshold is None:
             return self.most_probable
         return np.where(self.unknown_score > threshold, TURNED_AWAY, self.most_probable)
@@ -82,15 +87,6 @@ class Predictions:
 
     def __len__(self) -> int:
         return len(self.photo)
-
-
-def told_right(labels: np.ndarray, told: np.ndarray) -> np.ndarray:
-    """Whether a visitor is told the true genus, bool (n,): a known photo that is turned away is not told right.
-
-    This is the one meaning of "right" in reports, on pages and in the track record. ``labels`` and ``told`` are class
-    indices (n,), see ``Predictions.told``.
-    """
-    return labels == told
 
 
 def predictions_csv(predictions: Predictions) -> str:
@@ -118,35 +114,28 @@ def read_predictions(path: Path) -> Predictions:
         table = pd.read_csv(path, header=None, dtype=str, keep_default_na=False, encoding="utf-8")
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path.name} can't be read: evaluate the checkpoint again.") from error
-    header = table.iloc[0].tolist()
-    columns = {name: _text(table[place][1:]) for place, name in enumerate(PREDICTION_COLUMNS) if place < len(header)}
+    header, table = table.iloc[0].tolist(), table.iloc[1:]
     if tuple(header[: len(PREDICTION_COLUMNS)]) != PREDICTION_COLUMNS:
         raise CheckpointError(f"{path.name} does not begin with the columns {', '.join(PREDICTION_COLUMNS)}.")
     place = len(PREDICTION_COLUMNS)
     for name in OPTIONAL_COLUMNS:
-        if header[place : place + 1] == [name]:
-            columns[name] = _text(table[place][1:])
-            place += 1
+        place += header[place : place + 1] == [name]
+    columns = {name: table[number] for number, name in enumerate(header[:place])}
     genera = tuple(header[place:])
     try:
-        logits = table.iloc[1:, place:].replace("", "nan").to_numpy(np.float64).astype(np.float32)
-        scores = (
-            pd.Series(columns["unknown_score"]).replace("", "nan").to_numpy(np.float64)
-            if "unknown_score" in columns
-            else energy(logits)
-        )
+        logits = _numbers(table.iloc[:, place:]).astype(np.float32)
+        scores = _numbers(columns["unknown_score"]) if "unknown_score" in columns else energy(logits)
     except ValueError as error:
         raise CheckpointError(f"{path.name} holds a logit that is no number: evaluate the checkpoint again.") from error
-    known = columns["kind"] == KNOWN
-    blank = (columns["split"] == "train") & np.isnan(logits).all(axis=1)
+    blanks = pd.Series("", table.index)
+    texts = {name: columns.get(name, blanks).to_numpy(dtype=str) for name in TEXT_COLUMNS}
+    blank = (texts["split"] == "train") & np.isnan(logits).all(axis=1)
     finite = np.isfinite(logits).all(axis=1) & np.isfinite(scores)
-    if not (finite | blank).all() or not np.isin(columns["genus"][known], genera).all():
+    if not (finite | blank).all() or not np.isin(texts["genus"][texts["kind"] == KNOWN], genera).all():
         raise CheckpointError(f"{path.name} holds rows that can't be read: evaluate the checkpoint again.")
-    nothing = np.full(len(logits), "")
-    optional = {name: columns.pop(name, nothing) for name in ("species", "other_genus")}
-    columns.pop("unknown_score", None)
-    return Predictions(logits=logits, genera=genera, unknown_score=scores, **columns, **optional)
+    return Predictions(logits=logits, genera=genera, unknown_score=scores, **texts)
 
 
-def _text(column: pd.Series) -> np.ndarray:
-    return column.to_numpy(dtype=str)
+def _numbers(cells: pd.DataFrame | pd.Series) -> np.ndarray:
+    """The numbers of texts, none where they are blank; ValueError where a text is no number."""
+    return cells.replace("", "nan").to_numpy(np.float64)

@@ -44,15 +44,12 @@ def publish(
     if report is None:
         raise HubError(f"{folder} has no {REPORT_FILE}: run `python train.py evaluate` on it first.")
     card = model_card(config, report, sum(p.numel() for p in model.parameters()), HUB_PREFIX + address.repo)
-    files = [folder / name for name in PUBLISHED_FILES if (folder / name).is_file()]
+    paths = [folder / name for name in PUBLISHED_FILES if (folder / name).is_file()]
+    contents = {path.name: path for path in paths} | {CARD_FILE: card.encode()} | dict(more)
+    operations = [CommitOperationAdd(name, content) for name, content in contents.items()]
     if dry_run:
-        sizes = {path.name: path.stat().st_size for path in files} | {CARD_FILE: len(card.encode())}
-        sizes |= {name: len(data) for name, data in more.items()}
-        lines = [f"  {name}  {size_text(size)}" for name, size in sizes.items()]
+        lines = [f"  {each.path_in_repo}  {size_text(each.upload_info.size)}" for each in operations]
         return "\n".join([f"Would be sent to {address.repo}:", *lines])
-    operations = [CommitOperationAdd(path.name, path) for path in files]
-    operations.append(CommitOperationAdd(CARD_FILE, card.encode("utf-8")))
-    operations += [CommitOperationAdd(name, data) for name, data in more.items()]
     return "Published: " + send(address.repo, operations, f"Publish {config.name}", private=private)
 
 

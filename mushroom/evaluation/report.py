@@ -253,28 +253,28 @@ class Report:
 
 # --- There and back -----------------------------------------------------------------------------------------
 
-
 _REPORT = TypeAdapter(Report)
 
 
 def read_report(folder: Path) -> Report | None:
     """``report.json`` of a checkpoint folder; None where it has none. Raises CheckpointError where it is damaged."""
-    path = folder / REPORT_FILE
+    return read_json(
+        folder / REPORT_FILE,
+        _REPORT,
+        f"{REPORT_FILE} of {folder.name} is damaged or of another version: run `python train.py evaluate` on it.",
+    )
+
+
+def read_json(path: Path, form: TypeAdapter[Any], refusal: str) -> Any:
+    """What a JSON file holds, as its type; None where there is none, CheckpointError where it does not fit."""
     if not path.is_file():
         return None
     try:
-        return _REPORT.validate_json(path.read_bytes())
+        return form.validate_json(path.read_bytes())
     except (ValidationError, OSError) as error:
-        raise CheckpointError(
-            f"{REPORT_FILE} of {folder.name} is damaged or of another version: run `python train.py evaluate` on it."
-        ) from error
+        raise CheckpointError(refusal) from error
 
 
 def write_report(folder: Path, report: Report) -> None:
     """Write ``report.json`` whole or not at all."""
     write_json(folder / REPORT_FILE, asdict(report))
-
-
-def faithfulness_of(measured: Mapping[str, Any]) -> FaithfulnessTable:
-    """What ``faithfulness_table`` gives, with sample and seed, as a type."""
-    return TypeAdapter(FaithfulnessTable).validate_python(dict(measured))

@@ -1,6 +1,6 @@
 """A report for a terminal: what a visitor's photo meets first, then the rest."""
 
-from mushroom.evaluation.report import Report, SplitScores, UnknownScores
+from mushroom.evaluation.report import Interval, Report, SplitScores, UnknownScores
 from mushroom.texts import none_of_these
 
 MATRIX_COLUMNS = 12
@@ -12,8 +12,7 @@ def report_text(report: Report, split: str) -> str:
     scores = report.splits.get(split)
     if scores is None:
         return f"There are no known photos in the split {split}."
-    lines = _answers(scores, split, len(report.genera)) + _scores(report, scores) + _genera(scores, report.rank)
-    lines += _confusion(report, scores)
+    lines = _scores(report, split, scores) + _genera(scores, report.rank) + _confusion(report, scores)
     if scores.per_source:
         lines += ["", "  per source: told right, most probable right, photos"]
         lines += [
@@ -31,40 +30,34 @@ def report_text(report: Report, split: str) -> str:
     return "\n".join(lines)
 
 
-def _answers(scores: SplitScores, split: str, genera: int) -> list[str]:
-    low, high = scores.told_right_interval
+def _scores(report: Report, split: str, scores: SplitScores) -> list[str]:
     from_where = "sources" if scores.unseen_sources else f"sources, {scores.unseen_source_photos} photos"
-    return [
-        f"{split}: {scores.count} photos from {scores.sources} {from_where} unseen in training",
-        f"  told right          {scores.told_right:.4f}   (95 % interval {low:.4f} to {high:.4f})",
-        f"  turned away         {scores.turned_away:.4f}   as {none_of_these(genera)}",
-        f"  told wrong          {scores.told_wrong:.4f}",
-        f"  right when answered {scores.answered_right:.4f}",
-    ]
-
-
-def _scores(report: Report, scores: SplitScores) -> list[str]:
-    intervals = {
-        "most probable right": (scores.accuracy, scores.accuracy_interval),
-        "mean recall": (scores.mean_recall, scores.mean_recall_interval),
-        "macro-F1": (scores.macro_f1, scores.macro_f1_interval),
-    }
-    lines = [
-        f"  {title:<20}{value:.4f}   (95 % interval {low:.4f} to {high:.4f})"
-        for title, (value, (low, high)) in intervals.items()
+    rows = [
+        ("told right", scores.told_right, _interval(scores.told_right_interval)),
+        ("turned away", scores.turned_away, f"as {none_of_these(len(report.genera))}"),
+        ("told wrong", scores.told_wrong, ""),
+        ("right when answered", scores.answered_right, ""),
+        ("most probable right", scores.accuracy, _interval(scores.accuracy_interval)),
+        ("mean recall", scores.mean_recall, _interval(scores.mean_recall_interval)),
+        ("macro-F1", scores.macro_f1, _interval(scores.macro_f1_interval)),
     ]
     if scores.macro_f1_supported is not None:
-        lines.append(
-            f"  macro-F1            {scores.macro_f1_supported:.4f}   of those with enough photos: "
-            f"{', '.join(scores.supported_genera)}"
-        )
-    return [
-        *lines,
-        f"  right among first 2 {scores.top2:.4f}",
-        f"  loss                {scores.loss:.4f}",
-        f"  calibration error   {scores.ece_after:.4f}   (before temperature {report.temperature:.3f}: "
-        f"{scores.ece_before:.4f})",
+        of_whom = f"of those with enough photos: {', '.join(scores.supported_genera)}"
+        rows.append(("macro-F1", scores.macro_f1_supported, of_whom))
+    before = f"before temperature {report.temperature:.3f}: {scores.ece_before:.4f}"
+    rows += [
+        ("right among first 2", scores.top2, ""),
+        ("loss", scores.loss, ""),
+        ("calibration error", scores.ece_after, f"({before})"),
     ]
+    return [
+        f"{split}: {scores.count} photos from {scores.sources} {from_where} unseen in training",
+        *(f"  {title:<20}{value:.4f}   {more}".rstrip() for title, value, more in rows),
+    ]
+
+
+def _interval(bounds: Interval) -> str:
+    return "(95 % interval {:.4f} to {:.4f})".format(*bounds)
 
 
 def _genera(scores: SplitScores, rank: str) -> list[str]:

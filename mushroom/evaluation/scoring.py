@@ -7,7 +7,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.metrics import precision_recall_fscore_support
+import pandas as pd
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from mushroom.calibration import (
     MAX_TURNED_AWAY,
@@ -21,13 +22,11 @@ from mushroom.evaluation.metrics import (
     SUPPORTED_PHOTOS,
     auroc,
     bootstrap_interval,
-    confidence_bins,
     macro_f1,
-    macro_f1_interval,
     mean_recall,
     share_interval,
 )
-from mushroom.evaluation.predictions import KNOWN, TURNED_AWAY, Predictions, told_right
+from mushroom.evaluation.predictions import KNOWN, TURNED_AWAY, Predictions
 from mushroom.evaluation.report import (
     Bin,
     CoveragePoint,
@@ -41,6 +40,8 @@ from mushroom.evaluation.report import (
     Unknown,
     UnknownScores,
 )
+
+CALIBRATION_BINS = 15
 
 TURNED_AWAY_SHARES = (0.01, 0.02, 0.05, 0.075, 0.10, 0.125, 0.15, 0.20, 0.30)
 """Shares of known photos turned away at which the report says what is caught in return."""
@@ -93,18 +94,19 @@ def build_report(predictions: Predictions, calibration: Calibration, learned_bef
 
 def score_split(known: Predictions, calibration: Calibration, learned_from: frozenset[str]) -> SplitScores:
     """All scores of the known photos of one split; ``learned_from`` are the sources of what it learned."""
-    labels, count = known.labels, len(known)
+    labels, genera = known.labels, len(known.genera)
     told = known.told(calibration.threshold)
-    right, turned_away = told_right(labels, told), told == TURNED_AWAY
+    right, turned_away = labels == told, told == TURNED_AWAY
     order = np.argsort(-known.logits, axis=1, kind="stable")
     probable = order[:, 0]
     probably_right = probable == labels
-    support = np.bincount(labels, minlength=len(known.genera))
+    matrix = confusion(labels, told, genera)
+    support = np.bincount(labels, minlength=genera)
     supported = np.flatnonzero(support >= SUPPORTED_PHOTOS).tolist()
     raw, calibrated = known.probabilities(1.0), known.probabilities(calibration.temperature)
     before, after = reliability(raw, labels), reliability(calibrated, labels)
     return SplitScores(
-        count=count,
+        count=len(known),
         sources=len(set(known.source.tolist()) - {""}),
         unseen_source_photos=int(((known.source != "") & ~np.isin(known.source, list(learned_from))).sum()),
         told_right=float(right.mean()),
@@ -118,7 +120,7 @@ def score_split(known: Predictions, calibration: Calibration, learned_from: froz
         mean_recall=mean_recall(labels, probably_right),
         mean_recall_interval=bootstrap_interval(mean_recall, labels, probably_right, strata=labels),
         macro_f1=macro_f1(labels, probable),
-        macro_f1_interval=macro_f1_interval(labels, probable),
+        macro_f1_interval=bootstrap_interval(macro_f1, labels, probable, strata=labels),
         macro_f1_supported=macro_f1(labels, probable, supported) if supported else None,
         supported_genera=tuple(known.genera[index] for index in supported),
         loss=cross_entropy(known.logits, labels, calibration.temperature),
@@ -127,8 +129,8 @@ def score_split(known: Predictions, calibration: Calibration, learned_from: froz
         reliability_before=before,
         reliability_after=after,
         coverage=coverage(calibrated.max(axis=1), right, turned_away),
-        per_genus=_per_genus(known, probable, told),
-        confusion=confusion(labels, told, len(known.genera)),
+        per_genus=_per_genus(known, probable, matrix),
+        confusion=matrix,
         per_source=_per_source(known.source, probably_right, right),
     )
 
@@ -137,26 +139,30 @@ def _mean(values: np.ndarray) -> float:
     return float(values.mean())
 
 
-def _per_genus(known: Predictions, probable: np.ndarray, told: np.ndarray) -> tuple[GenusScores, ...]:
-    labels = known.labels
-    precision, recall, f1, support = precision_recall_fscore_support(
-        labels, probable, labels=range(len(known.genera)), zero_division=0
+def _per_genus(
+    known: Predictions, probable: np.ndarray, matrix: tuple[tuple[int, ...], ...]
+) -> tuple[GenusScores, ...]:
+    labels, genera = known.labels, len(known.genera)
+    precision, recall, f1, support = (
+        column.tolist()
+        for column in precision_recall_fscore_support(labels, probable, labels=range(genera), zero_division=0)
     )
+    probably_right = np.bincount(labels[probable == labels], minlength=genera).tolist()
     rows = []
-    for i, genus in enumerate(known.genera):
-        own = told[labels == i]
-        shares = [float(part.mean()) if len(own) else 0.0 for part in (own == i, own == TURNED_AWAY)]
+    for i, (genus, row) in enumerate(zip(known.genera, matrix, strict=True)):
+        right, turned_away = row[i], row[-1]
+        count = max(support[i], 1)
         rows.append(
             GenusScores(
                 genus=genus,
-                support=int(support[i]),
-                precision=float(precision[i]),
-                recall=float(recall[i]),
-                recall_interval=share_interval(int(((probable == i) & (labels == i)).sum()), int(support[i])),
-                f1=float(f1[i]),
-                told_right=shares[0],
-                turned_away=shares[1],
-                told_wrong=float(((own != i) & (own != TURNED_AWAY)).mean()) if len(own) else 0.0,
+                support=support[i],
+                precision=precision[i],
+                recall=recall[i],
+                recall_interval=share_interval(probably_right[i], support[i]),
+                f1=f1[i],
+                told_right=right / count,
+                turned_away=turned_away / count,
+                told_wrong=(support[i] - right - turned_away) / count,
             )
         )
     return tuple(rows)
@@ -175,19 +181,21 @@ def _per_source(source: np.ndarray, probably_right: np.ndarray, right: np.ndarra
 def confusion(labels: np.ndarray, told: np.ndarray, genera: int) -> tuple[tuple[int, ...], ...]:
     """Numbers of photos: rows are the true genera, columns what is told, the last one none of them."""
     columns = np.where(told == TURNED_AWAY, genera, told)
-    counts = np.zeros((genera, genera + 1), int)
-    np.add.at(counts, (labels, columns), 1)
-    return tuple(tuple(row) for row in counts.tolist())
+    counts = confusion_matrix(labels, columns, labels=range(genera + 1))[:genera]
+    return tuple(map(tuple, counts.tolist()))
 
 
 def reliability(probability: np.ndarray, labels: np.ndarray) -> tuple[Bin, ...]:
     """Accuracy of the most probable genus over bins of its probability (n, genera); empty ones left out."""
     confidence = probability.max(axis=1)
     right = probability.argmax(axis=1) == labels
-    return tuple(
-        Bin(lower, upper, _mean(confidence[rows]), _mean(right[rows]), int(rows.sum()))
-        for lower, upper, rows in confidence_bins(confidence, right)
-    )
+    numbers = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    bins = []
+    for number in np.unique(numbers).tolist():
+        rows = numbers == number
+        lower, upper = number / CALIBRATION_BINS, (number + 1) / CALIBRATION_BINS
+        bins.append(Bin(lower, upper, _mean(confidence[rows]), _mean(right[rows]), int(rows.sum())))
+    return tuple(bins)
 
 
 def expected_calibration_error(bins: tuple[Bin, ...]) -> float:
@@ -240,16 +248,11 @@ def _unknown_scores(scores: Mapping[str, np.ndarray], threshold: float | None) -
     known = scores[KNOWN]
     if not len(known):
         return UnknownScores(None, {})
-
-    def turned_away(values: np.ndarray) -> float | None:
-        return None if threshold is None else _mean(values > threshold)
-
-    kinds = {
-        kind: KindScores(len(values), auroc(known, values), turned_away(values))
-        for kind, values in scores.items()
-        if kind != KNOWN
-    }
-    return UnknownScores(turned_away(known), kinds)
+    above = {kind: None if threshold is None else _mean(values > threshold) for kind, values in scores.items()}
+    return UnknownScores(
+        above.pop(KNOWN),
+        {kind: KindScores(len(scores[kind]), auroc(known, scores[kind]), caught) for kind, caught in above.items()},
+    )
 
 
 def _threshold_curve(scores: Mapping[str, np.ndarray]) -> tuple[ThresholdPoint, ...]:
@@ -272,34 +275,24 @@ def score_several(known: Predictions, threshold: float | None) -> SeveralPhotos 
     if not groups:
         return None
     labels, told, probable = known.labels, known.told(threshold), known.most_probable
-    single, single_probable, together, together_probable = [], [], [], []
+    shares = []
     for rows in groups:
         label = labels[rows[0]]
         # The softmax of mean logits is the normalised mean of the log-probabilities.
-        answer = int(known.logits[rows].mean(axis=0).argmax())
+        together_right = known.logits[rows].mean(axis=0).argmax() == label
         unknown = threshold is not None and known.unknown_score[rows].mean() > threshold
-        single.append((told[rows] == label).mean())
-        single_probable.append((probable[rows] == label).mean())
-        together.append(answer == label and not unknown)
-        together_probable.append(answer == label)
-    return SeveralPhotos(
-        groups=len(groups),
-        photos=sum(map(len, groups)),
-        single_told_right=float(np.mean(single)),
-        together_told_right=float(np.mean(together)),
-        single_accuracy=float(np.mean(single_probable)),
-        together_accuracy=float(np.mean(together_probable)),
-    )
+        single_right = (probable[rows] == label).mean()
+        shares.append(((told[rows] == label).mean(), together_right and not unknown, single_right, together_right))
+    means = [float(np.mean(column)) for column in zip(*shares, strict=True)]
+    return SeveralPhotos(len(groups), sum(map(len, groups)), *means)
 
 
-def _groups_of_one_species(known: Predictions) -> list[list[int]]:
+def _groups_of_one_species(known: Predictions) -> list[np.ndarray]:
     """Rows of photos of one species and source, two or three a group."""
-    members: dict[tuple[str, str], list[int]] = {}
-    for row, (source, species) in enumerate(zip(known.source.tolist(), known.species.tolist(), strict=True)):
-        if source and species:
-            members.setdefault((source, species), []).append(row)
+    table = pd.DataFrame({"source": known.source, "species": known.species})
+    members = table[(table != "").all(axis=1)].groupby(["source", "species"]).groups
     chunks = [
-        rows[start : start + PHOTOS_TOGETHER]
+        rows[start : start + PHOTOS_TOGETHER].to_numpy()
         for _, rows in sorted(members.items())
         for start in range(0, len(rows), PHOTOS_TOGETHER)
     ]

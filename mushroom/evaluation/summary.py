@@ -40,7 +40,7 @@ def summary(folders: Sequence[Path]) -> str:
             f"{report.latency.median_s:.2f} s" if report.latency else "not measured",
         ]
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, "", *_sentences(measured)])
+    return "\n".join([*lines, "", _whose_photos(measured)])
 
 
 def write_block(path: Path, text: str) -> None:
@@ -71,14 +71,13 @@ def _caught(report: Report) -> str:
     return ", ".join(shares) or "not measured"
 
 
-def _sentences(measured: Sequence[tuple[Path, Report, SplitScores]]) -> list[str]:
+def _whose_photos(measured: Sequence[tuple[Path, Report, SplitScores]]) -> str:
     """What the columns mean, and whose photos they are."""
     names = {len(report.genera) for _, report, _ in measured}
     none = none_of_these(names.pop()) if len(names) == 1 else "none of these"
-    strangers = all(test.unseen_sources for _, _, test in measured)
     whose = (
         "Every test photo is from a source that the networks learned nothing from."
-        if strangers
+        if all(test.unseen_sources for _, _, test in measured)
         else "**Test photos share their sources with training photos: a stranger's photo will do worse.**"
     )
-    return [f'A photo that is turned away is answered "{none}"; it is not told right. {whose}']
+    return f'A photo that is turned away is answered "{none}"; it is not told right. {whose}'

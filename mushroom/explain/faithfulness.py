@@ -1,13 +1,6 @@
 """Do the hot places matter? Cover them, uncover them, shuffle what was learned, and watch the network's
 answer.
 
-    cover(photo, mask) -> photo                                   blurred where the mask is true
-    deletion_curves / insertion_curves(model, images, targets, heatmaps) -> (B, STEPS + 1)
-    area_under(curves) -> (B,)
-    confidence_change(model, images, targets, heatmaps) -> (drop, increased)
-    shuffled_head(model, seed) -> model
-    faithfulness_table(model, images, layers, ...) -> dict        what report.json holds
-
 The measures take heatmaps (B, h, w) in [0, 1], as many target class indices, and as many normalised images,
 float (B, 3, S, S), or one (1, 3, S, S) that all are about; "confidence" is the softmax probability of the
 target. The network is only ever called.
@@ -15,8 +8,9 @@ target. The network is only ever called.
 
 import copy
 import math
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -26,9 +20,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from mushroom.explain.gradcam import LayerHeatmaps, heatmaps, heatmaps_of_every_class
+from mushroom.explain.gradcam import heatmaps, score_cam_of_classes
 from mushroom.explain.layers import Layer
-from mushroom.explain.methods import METHODS, methods_for
+from mushroom.explain.methods import METHODS
 from mushroom.explain.regions import upsample
 from mushroom.explain.similarity import rank_correlation
 
@@ -170,93 +164,85 @@ def measure(model: nn.Module, image: Tensor, target: int, maps: Tensor) -> list[
     deletion = area_under(deletion_curves(model, images, targets, maps))
     insertion = area_under(insertion_curves(model, images, targets, maps))
     drop, increased = confidence_change(model, images, targets, maps)
-    values = zip(deletion.tolist(), insertion.tolist(), drop.tolist(), increased.tolist(), strict=True)
-    return [Faithfulness(d, i, lost, float(grew)) for d, i, lost, grew in values]
+    return [Faithfulness(*row) for row in torch.stack([deletion, insertion, drop, increased.float()], 1).tolist()]
 
 
 # --- The randomisation check --------------------------------------------------------------------------------
 
 
-class ShuffledHead(nn.Module):
-    """The same backbone, shared, under a head whose learned numbers were shuffled."""
+class UnderHeads(nn.Module):
+    """One backbone, shared, under one head, or under several side by side: logits (B, K of each head in turn)."""
 
-    def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
+    def __init__(self, backbone: nn.Module, *heads: nn.Module) -> None:
         super().__init__()
         self.backbone = backbone
-        self.head = head
-        # A new module is in training mode; eval() would reach into the shared backbone.
-        self.training = backbone.training
+        self.heads = nn.ModuleList(heads)
+        # New modules are in training mode; eval() would reach into the shared backbone.
+        self.training = self.heads.training = backbone.training
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, K)."""
-        return self.head(self.backbone(images))
+        """Logits of all heads."""
+        features = self.backbone(images)
+        return torch.cat([head(features) for head in self.heads], 1)
 
 
-def shuffled_head(model: Any, seed: int) -> nn.Module:
-    """``model`` (with ``backbone`` and ``head``) under a copy of its head with every tensor's numbers
-    shuffled.
+def shuffled_head(head: nn.Module, seed: int) -> nn.Module:
+    """A copy of ``head`` with every tensor's numbers shuffled.
 
     Adebayo et al. 2018, "Sanity Checks for Saliency Maps": an explanation that survives this explains
-    something else than what was learned. ``model`` itself is not touched.
+    something else than what was learned.
     """
     generator = torch.Generator().manual_seed(seed)
-    head = copy.deepcopy(model.head)
+    shuffled = copy.deepcopy(head)
     with torch.no_grad():
-        for parameter in head.parameters():
+        for parameter in shuffled.parameters():
             order = torch.randperm(parameter.numel(), generator=generator).to(parameter.device)
             parameter.copy_(parameter.flatten()[order].view_as(parameter))
-    return ShuffledHead(model.backbone, head)
+    return shuffled
 
 
 # --- The table of a network ---------------------------------------------------------------------------------
 
 
 def faithfulness_table(
-    model: Any,
-    images: Tensor,
-    layers: Sequence[Layer],
-    targets: Tensor | None = None,
-    methods: Sequence[str] = (),
-    seed: int = 0,
+    model: Any, images: Tensor, layers: Sequence[Layer], targets: Tensor, methods: Sequence[str], seed: int
 ) -> dict[str, Any]:
-    """Faithfulness of every method at every layer, averaged over ``images``, with a progress bar.
+    """Faithfulness of every one of ``methods`` at every layer, averaged over ``images``, with a progress bar.
 
-    ``model`` has ``backbone`` and ``head``; ``targets`` (B,) are the predicted classes where None,
-    ``methods`` all that make sense at these layers where none is named. Returns
+    ``model`` has ``backbone`` and ``head``; ``targets`` (B,) are the classes asked for. Returns
     what ``report.json`` holds: ``rows`` (method, layer, stage, deletion, insertion, average_drop, increase,
     randomisation_correlation, which is None where no heatmap had evidence), ``chance`` (the same measures for
     heatmaps of smooth noise: what no heatmap should fall short of) and ``best`` (see ``most_faithful``).
     """
     names = [layer.name for layer in layers]
-    methods = methods or methods_for(layers)
-    shuffled = shuffled_head(model, seed)
+    shuffled = shuffled_head(model.head, seed)
     noise = torch.rand(len(images), CHANCE_MAPS, 7, 7, generator=torch.Generator().manual_seed(seed))
-    measured: dict[tuple[str, str], list[Faithfulness]] = {(m, n): [] for n in names for m in methods}
-    correlations: dict[tuple[str, str], list[float]] = {key: [] for key in measured}
+    measured = defaultdict(list)
+    correlations = defaultdict(list)
     chance: list[Faithfulness] = []
     for index, image in enumerate(tqdm(images, desc="measuring faithfulness", unit="photo")):
-        target = int(_logits(model, image[None]).argmax() if targets is None else targets[index])
+        target = int(targets[index])
         found = {m: _with_and_without(model, shuffled, image[None], names, target, m) for m in methods}
         for name in names:
-            maps = torch.stack([found[method][0][name] for method in methods])
+            maps = torch.stack([found[method][name][0] for method in methods])
             for method, faithfulness in zip(methods, measure(model, image, target, maps), strict=True):
                 measured[method, name].append(faithfulness)
-                original, changed = (maps_of[name] for maps_of in found[method])
-                correlation = _correlation(original, changed)
-                correlations[method, name] += [] if correlation is None else [correlation]
+                correlation = _correlation(*found[method][name])
+                if correlation is not None:
+                    correlations[method, name].append(correlation)
         chance += measure(model, image, target, noise[index].to(image.device))
     rows = [
         {
             "method": method,
             "layer": layer.name,
             "stage": layer.stage,
-            **asdict(_average(measured[method, layer.name])),
+            **_average(measured[method, layer.name]),
             "randomisation_correlation": _mean(correlations[method, layer.name]),
         }
         for layer in layers
         for method in methods
     ]
-    return {"rows": rows, "chance": asdict(_average(chance)), "best": most_faithful(rows)}
+    return {"rows": rows, "chance": _average(chance), "best": most_faithful(rows)}
 
 
 def most_faithful(rows: Sequence[dict[str, Any]]) -> dict[str, str] | None:
@@ -276,41 +262,22 @@ def most_faithful(rows: Sequence[dict[str, Any]]) -> dict[str, str] | None:
 
 
 def _with_and_without(
-    model: nn.Module, shuffled: nn.Module, image: Tensor, names: Sequence[str], target: int, method: str
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Heatmaps (h, w) by layer with the learned head and with the shuffled one."""
+    model: Any, shuffled: nn.Module, image: Tensor, names: Sequence[str], target: int, method: str
+) -> dict[str, Tensor]:
+    """Heatmaps (2, h, w) by layer: with the learned head and with the shuffled one."""
     if METHODS[method].needs == "masked scores":
         # Backbone passes are what Score-CAM costs: both heads look at the same ones.
-        both = BothHeads(model, shuffled)
-        found = heatmaps_of_every_class(both, image, names, method)
-        second = target + found.logits.shape[1] // 2
-        return _of_row(found, target), _of_row(found, second)
-    one, other = (heatmaps(net, image, names, target, method) for net in (model, shuffled))
-    return _of_row(one, 0), _of_row(other, 0)
+        both = UnderHeads(model.backbone, model.head, shuffled)
+        classes = _logits(model, image).shape[1]
+        return score_cam_of_classes(both, image, names, [target, classes + target])
+    nets = (model, UnderHeads(model.backbone, shuffled))
+    one, other = (heatmaps(net, image, names, target, method).maps for net in nets)
+    return {name: torch.cat([one[name], other[name]]) for name in names}
 
 
-class BothHeads(nn.Module):
-    """One backbone under two heads: logits (B, 2 K), the first head's before the second's."""
-
-    def __init__(self, model: Any, other: Any) -> None:
-        super().__init__()
-        self.backbone = model.backbone
-        self.first, self.second = model.head, other.head
-        self.training = model.training
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, 2 K)."""
-        features = self.backbone(images)
-        return torch.cat([self.first(features), self.second(features)], 1)
-
-
-def _of_row(found: LayerHeatmaps, row: int) -> dict[str, Tensor]:
-    return {name: maps[row] for name, maps in found.maps.items()}
-
-
-def _average(measured: Sequence[Faithfulness]) -> Faithfulness:
-    sums = {name: sum(asdict(one)[name] for one in measured) for name in asdict(measured[0])}
-    return replace(measured[0], **{name: total / len(measured) for name, total in sums.items()})
+def _average(measured: Sequence[Faithfulness]) -> dict[str, float]:
+    rows = [asdict(one) for one in measured]
+    return {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -1,9 +1,5 @@
 """Feature maps and gradients become heatmaps: every layer from one forward and one backward pass.
 
-    heatmaps(model, images, layers, targets=None, method='gradcam', against=None) -> LayerHeatmaps
-    heatmaps_of_every_class(model, image, layers, method='gradcam') -> LayerHeatmaps
-    channels(model, image, layer, target) -> Channels
-
 ``model`` is a ``GenusNet`` (layers are then named from its ``backbone``) or a bare timm or torchvision
 network, in eval mode. ``layers`` are layer names. Any thread may call this on a network that others use at
 the same time: hooks live for one forward pass and act for the calling thread only; modes, ``requires_grad``
@@ -14,8 +10,7 @@ Words: ``evidence`` is what a method computes, of any sign and size; a ``heatmap
 
 import difflib
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from weakref import WeakSet
 
@@ -26,7 +21,7 @@ from torch.nn import functional
 from mushroom.errors import ExplanationError
 from mushroom.explain.grid import Grid, grid_of
 from mushroom.explain.layers import backbone_of, hooks_lock, unwrapped
-from mushroom.explain.methods import METHODS, Method, grad_cam, normalise, why_not
+from mushroom.explain.methods import METHODS, Method, grad_cam, normalise, score_cam, why_not
 
 MASKED_PHOTOS_BATCH = 32
 
@@ -35,21 +30,26 @@ MASKED_PHOTOS_BATCH = 32
 
 
 @dataclass(frozen=True)
-class _Trace:
-    """One forward pass: logits (B, K), what each layer asked for handed on, and how that covers the photo."""
+class _Captured:
+    """A layer's output, how often it had been written over when the layer gave it, and how it covers the photo."""
 
-    logits: Tensor
-    outputs: dict[str, Tensor]
-    grids: dict[str, Grid]
+    output: Tensor
+    version: int
+    grid: Grid
 
     @property
-    def feature_maps(self) -> dict[str, Tensor]:
-        """By layer, (B, C, h, w), without a graph."""
-        return {name: self.grids[name].fold(output.detach()) for name, output in self.outputs.items()}
+    def feature_map(self) -> Tensor:
+        """(B, C, h, w), without a graph."""
+        return self.grid.fold(self.output.detach())
 
 
-def _forward(model: nn.Module, images: Tensor, layers: Sequence[str], *, with_graph: bool) -> _Trace:
-    """Run ``model``; the graph for a backward pass starts at the first of ``layers`` that is reached."""
+def _forward(
+    model: nn.Module, images: Tensor, layers: Sequence[str], *, with_graph: bool
+) -> tuple[dict[str, _Captured], Tensor]:
+    """What each of ``layers`` hands on while ``model`` runs, in the order in which they are reached, and the logits.
+
+    The graph for a backward pass starts at the first of them.
+    """
     # Where the caller is in inference mode its images must be copied to take part in a graph.
     with torch.inference_mode(False), torch.no_grad():
         if images.is_inference():
@@ -60,25 +60,7 @@ def _forward(model: nn.Module, images: Tensor, layers: Sequence[str], *, with_gr
     missing = [name for name in layers if name not in captured]
     if missing:
         raise ExplanationError(f"The network's layer {missing[0]} was not reached, so it has no heatmap.")
-    outputs = {name: layer.output for name, layer in captured.items()}
-    return _Trace(logits, outputs, {name: layer.grid for name, layer in captured.items()})
-
-
-@dataclass(frozen=True)
-class _Captured:
-    """A layer's output, and how often it had been written over when the layer gave it."""
-
-    output: Tensor
-    version: int
-    grid: Grid
-
-
-def _captured(
-    model: nn.Module, images: Tensor, layers: Sequence[str], *, with_graph: bool
-) -> tuple[dict[str, _Captured], Tensor]:
-    captured: dict[str, _Captured] = {}
-    with _capture(model, images, layers, captured, with_graph=with_graph):
-        return captured, model(images)
+    return captured, logits
 
 
 _overwritten: WeakSet[nn.Module] = WeakSet()
@@ -97,11 +79,11 @@ def _remember_overwritten(model: nn.Module, captured: Mapping[str, _Captured]) -
     return bool(altered)
 
 
-@contextmanager
-def _capture(
-    model: nn.Module, images: Tensor, layers: Sequence[str], captured: dict[str, _Captured], *, with_graph: bool
-) -> Iterator[None]:
-    """Put the outputs of ``layers`` into ``captured`` as the calling thread computes them."""
+def _captured(
+    model: nn.Module, images: Tensor, layers: Sequence[str], *, with_graph: bool
+) -> tuple[dict[str, _Captured], Tensor]:
+    """One forward pass: the outputs of ``layers`` as the calling thread computes them, and the logits."""
+    captured: dict[str, _Captured] = {}
     owner = threading.get_ident()
     backbone = backbone_of(model)
     size = (images.shape[2], images.shape[3])
@@ -130,7 +112,7 @@ def _capture(
         with hooks_lock:
             for name, module in modules.items():
                 handles.append(module.register_forward_hook(capturing(name)))
-        yield
+        return captured, model(images)
     finally:
         with hooks_lock:
             for handle in handles:
@@ -151,23 +133,15 @@ def _layer_modules(backbone: nn.Module, names: Sequence[str]) -> dict[str, nn.Mo
     return found
 
 
-def _gradients(weights: Tensor, trace: _Trace, *, keep_graph: bool = False) -> dict[str, Tensor]:
+def _gradients(weights: Tensor, captured: Mapping[str, _Captured], logits: Tensor) -> dict[str, Tensor]:
     """Gradient of the logits' sum, weighted by ``weights`` (B, K), by each feature map; zeros where one has
     no say in it.
     """
+    outputs = [layer.output for layer in captured.values()]
     # A weighted sum would have to join the graph, which can't grow where the caller forbids gradients.
     with torch.inference_mode(False):
-        found = torch.autograd.grad(
-            trace.logits,
-            list(trace.outputs.values()),
-            weights.to(trace.logits.dtype),
-            retain_graph=keep_graph,
-            allow_unused=True,
-        )
-    return {
-        name: trace.grids[name].fold(torch.zeros_like(output) if gradient is None else gradient)
-        for (name, output), gradient in zip(trace.outputs.items(), found, strict=True)
-    }
+        found = torch.autograd.grad(logits, outputs, weights.to(logits.dtype), materialize_grads=True)
+    return {name: layer.grid.fold(gradient) for (name, layer), gradient in zip(captured.items(), found, strict=True)}
 
 
 def _logit_weights(classes: Tensor, others: Tensor | None, count: int) -> Tensor:
@@ -195,9 +169,9 @@ def masked_logits(model: nn.Module, images: Tensor, feature_map: Tensor) -> Tens
 
 @dataclass(frozen=True)
 class LayerHeatmaps:
-    """Heatmaps of a batch: one photo with one target each, or one photo with every class.
+    """Heatmaps of a batch, one target class each.
 
-    ``logits`` float32 (photos, K); ``targets`` and ``against`` class indices (B,), ``against`` None where
+    ``logits`` float32 (B, K); ``targets`` and ``against`` class indices (B,), ``against`` None where
     nothing is contrasted; ``maps`` by layer name, float32 (B, h, w) in [0, 1]; ``has_evidence`` by layer
     name, bool (B,), false where nothing speaks for the target and the map is all zeros; ``evidence`` by layer name,
     float32 (B, h, w), what the maps were before they were cut off at 0 and divided by their maximum: of one
@@ -232,9 +206,11 @@ def heatmaps(
     """
     model = unwrapped(model)
     chosen = _checked(model, images, layers, method, against)
-    trace = _forward(model, images, layers, with_graph=chosen.needs == "gradient")
-    _refuse_senseless(method, trace)
-    logits = trace.logits.detach().float()
+    captured, raw_logits = _forward(model, images, layers, with_graph=chosen.needs == "gradient")
+    for layer in captured.values():
+        if reason := why_not(method, tokens=layer.grid.layout == "tokens"):
+            raise ExplanationError(reason)
+    logits = raw_logits.detach().float()
     answered = logits.clone()
     answered[:, answers if answers is not None else logits.shape[1] :] = -torch.inf
     classes = answered.argmax(1) if targets is None else _class_indices(targets, logits, "target")
@@ -242,59 +218,33 @@ def heatmaps(
 
     needed: dict[str, Tensor] = {}
     if chosen.needs == "gradient":
-        needed = _gradients(_logit_weights(classes, others, logits.shape[1]), trace)
-    elif chosen.needs == "masked scores":
-        every = _every_masked_logits(model, images, trace)
-        needed = {name: values[torch.arange(len(classes)), :, classes] for name, values in every.items()}
-    return _finished(chosen, trace, needed, classes, others)
-
-
-def heatmaps_of_every_class(
-    model: nn.Module, image: Tensor, layers: Sequence[str], method: str = "gradcam"
-) -> LayerHeatmaps:
-    """Heatmaps of one ``image``, float (1, 3, h, w), for each of the K classes: maps are (K, h, w).
-
-    One forward pass, and a backward pass for each class. The contrastive method argues against the strongest
-    other class. Otherwise as ``heatmaps``.
-    """
-    model = unwrapped(model)
-    chosen = _checked(model, image, layers, method, None)
-    if len(image) != 1:
-        raise ExplanationError(f"Heatmaps of every class are made from one photo, not {len(image)}.")
-    trace = _forward(model, image, layers, with_graph=chosen.needs == "gradient")
-    _refuse_senseless(method, trace)
-    count = trace.logits.shape[1]
-    classes = torch.arange(count, device=trace.logits.device)
-    others = _others(None, trace.logits.detach().expand(count, -1), classes) if chosen.contrasts else None
-
-    needed: dict[str, Tensor] = {}
-    if chosen.needs == "gradient":
-        weights = _logit_weights(classes, others, count)
-        by_class = [_gradients(weights[k : k + 1], trace, keep_graph=k < count - 1) for k in range(count)]
-        needed = {name: torch.cat([found[name] for found in by_class]) for name in trace.outputs}
-    elif chosen.needs == "masked scores":
-        needed = {name: values[0].T for name, values in _every_masked_logits(model, image, trace).items()}
-    return _finished(chosen, trace, needed, classes, others)
-
-
-def _finished(
-    method: Method, trace: _Trace, needed: Mapping[str, Tensor], classes: Tensor, others: Tensor | None
-) -> LayerHeatmaps:
+        needed = _gradients(_logit_weights(classes, others, logits.shape[1]), captured, raw_logits)
     maps, has_evidence, evidence = {}, {}, {}
     with torch.inference_mode(False), torch.no_grad():
-        for name, values in trace.feature_maps.items():
-            if name in needed:
-                found = method.evidence(values.expand(len(classes), -1, -1, -1), needed[name].to(values.dtype))
-            else:
-                found = method.evidence(values).expand(len(classes), -1, -1)
+        for name, layer in captured.items():
+            feature_map = layer.feature_map
+            if chosen.needs == "masked scores":
+                needed[name] = masked_logits(model, images, feature_map)[torch.arange(len(classes)), :, classes]
+            given = [needed[name].to(feature_map.dtype)] if needed else []
+            found = chosen.evidence(feature_map, *given)
             maps[name], has_evidence[name] = normalise(found)
             evidence[name] = found.float()
-    return LayerHeatmaps(trace.logits.detach().float(), classes, others, maps, has_evidence, evidence)
+    return LayerHeatmaps(logits, classes, others, maps, has_evidence, evidence)
 
 
-def _every_masked_logits(model: nn.Module, images: Tensor, trace: _Trace) -> dict[str, Tensor]:
+def score_cam_of_classes(
+    model: nn.Module, image: Tensor, layers: Sequence[str], targets: Sequence[int]
+) -> dict[str, Tensor]:
+    """Score-CAM of one ``image`` (1, 3, h, w) for several classes from the same passes: heatmaps by layer name,
+    (len(targets), h, w)."""
+    captured, _ = _forward(model, image, layers, with_graph=False)
+    maps = {}
     with torch.inference_mode(False), torch.no_grad():
-        return {name: masked_logits(model, images, values) for name, values in trace.feature_maps.items()}
+        for name, layer in captured.items():
+            feature_map = layer.feature_map
+            scores = masked_logits(model, image, feature_map)[0, :, targets].T.to(feature_map.dtype)
+            maps[name], _ = normalise(score_cam(feature_map.expand(len(targets), -1, -1, -1), scores))
+    return maps
 
 
 def _checked(model: nn.Module, images: Tensor, layers: Sequence[str], method: str, against: object) -> Method:
@@ -310,12 +260,6 @@ def _checked(model: nn.Module, images: Tensor, layers: Sequence[str], method: st
     if _in_training(model):
         raise ExplanationError("The network is in training mode: call its eval() before asking for heatmaps.")
     return METHODS[method]
-
-
-def _refuse_senseless(method: str, trace: _Trace) -> None:
-    for grid in trace.grids.values():
-        if reason := why_not(method, tokens=grid.layout == "tokens"):
-            raise ExplanationError(reason)
 
 
 def _in_training(model: nn.Module) -> bool:
@@ -370,9 +314,9 @@ def channels(model: nn.Module, image: Tensor, layer: str, target: int) -> Channe
     """
     model = unwrapped(model)
     _checked(model, image, [layer], "gradcam", None)
-    trace = _forward(model, image, [layer], with_graph=True)
-    classes = _class_indices(target, trace.logits.detach(), "target")
-    gradient = _gradients(_logit_weights(classes, None, trace.logits.shape[1]), trace)[layer]
-    feature_map = trace.feature_maps[layer].float()
+    captured, logits = _forward(model, image, [layer], with_graph=True)
+    classes = _class_indices(target, logits.detach(), "target")
+    gradient = _gradients(_logit_weights(classes, None, logits.shape[1]), captured, logits)[layer]
+    feature_map = captured[layer].feature_map.float()
     heatmap, _ = normalise(grad_cam(feature_map, gradient.float()))
     return Channels(feature_map[0], gradient.float().mean((2, 3))[0], heatmap[0])

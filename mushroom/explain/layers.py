@@ -1,9 +1,5 @@
 """Which points of a network give a heatmap: convolutional, transformer or both.
 
-    find_layers(model, input_px) -> tuple[Layer, ...]              early to late, stage ends and blocks
-    default_layer(layers) -> Layer
-    unwrapped(model), backbone_of(model)                           the network itself, and where its layers are
-
 ``model`` is a ``GenusNet`` (layers are then named from its ``backbone``) or a bare timm or torchvision network.
 """
 
@@ -149,7 +145,7 @@ def _find_layers(backbone: nn.Module, input_px: int) -> Iterator[Layer]:
         ends = [ends[len(ends) * quarter // QUARTERS - 1] for quarter in range(1, QUARTERS + 1)]
 
     last_convolution = None
-    if _architecture(backbone) in NOTEBOOK_ARCHITECTURES:
+    if (getattr(backbone, "pretrained_cfg", None) or {}).get("architecture") in NOTEBOOK_ARCHITECTURES:
         convolutions = [call for call in blocks[-1].inside() if isinstance(call.module, nn.Conv2d)]
         last_convolution = convolutions[-1]
     chosen = [call for call in mapped if call in ends or call in blocks or call is last_convolution]
@@ -162,7 +158,7 @@ def _find_layers(backbone: nn.Module, input_px: int) -> Iterator[Layer]:
 
 def _listed(backbone: nn.Module, calls: Sequence["_Call"]) -> list["_Call"]:
     """The calls of the modules that timm lists as ends of stages."""
-    listed = {entry["module"]: entry["num_chs"] for entry in getattr(backbone, "feature_info", [])}
+    listed = {entry["module"]: entry["num_chs"] for entry in getattr(backbone, "feature_info", ())}
     # Comparing channels keeps out networks that hand on something else than their list says.
     return [call for call in calls if call.grid and listed.get(call.name) == call.grid.channels]
 
@@ -195,11 +191,6 @@ def _described(
         tokens = call.grid is not None and call.grid.layout == "tokens"
         yield Layer(call.name, stage, label, *_size(call), call in ends, call is last_convolution, tokens)
         stage += call in ends
-
-
-def _architecture(backbone: nn.Module) -> str:
-    settings = getattr(backbone, "pretrained_cfg", None) or {}
-    return settings.get("architecture", "")
 
 
 # --- One photo walks through a copy of the network ----------------------------------------------------------

@@ -1,7 +1,5 @@
 """Where on the photo a heatmap is hot: the heatmap at the photo's size, and its hottest places."""
 
-from collections.abc import Sequence
-
 import cv2
 import numpy as np
 
@@ -42,12 +40,30 @@ def hottest_regions(heatmap: np.ndarray, percent: float, size: tuple[int, int]) 
     that it covers and the mean of the ``heat`` in it, both 0 to 1.
     """
     width, height = size
+    _, statistics, heats = _parts(heatmap, percent, size)
+    found = [
+        {
+            "left": round(100 * left / width, 1),
+            "top": round(100 * top / height, 1),
+            "right": round(100 * (left + across) / width, 1),
+            "bottom": round(100 * (top + down) / height, 1),
+            "share": round(area / (width * height), 4),
+            "heat": round(heat / area, 3),
+        }
+        for (left, top, across, down, area), heat in zip(statistics[1:].tolist(), heats[1:].tolist(), strict=True)
+    ]
+    return sorted(found, key=lambda region: -region["share"])
+
+
+def _parts(heatmap: np.ndarray, percent: float, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The connected parts of the hottest ``percent``, from 1 on, and what is left as part 0: the part of each pixel
+    (height, width), left, top, width, height and area of each part (n, 5), and the sum of its heat (n,).
+    """
     mask = hottest_mask(heatmap, percent, size)
     count, labels, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
     # In one go: early layers have hundreds of hot specks.
-    heat = np.bincount(labels[mask], upsample(heatmap, size)[mask], minlength=count)
-    found = [_region(statistics[number], heat[number], width, height) for number in range(1, count)]
-    return sorted(found, key=lambda region: -region["share"])
+    heats = np.bincount(labels[mask], upsample(heatmap, size)[mask], minlength=count)
+    return labels, statistics, heats
 
 
 def shares_of_evidence(evidence: np.ndarray) -> tuple[float, float]:
@@ -64,11 +80,9 @@ def suggested_square(heatmap: np.ndarray, size: tuple[int, int]) -> tuple[int, i
 
     None where the heatmap (h, w) is empty, or where the square would be nearly the whole photo.
     """
-    mask = hottest_mask(heatmap, SUGGESTED_PERCENT, size)
-    if not mask.any():
+    labels, _, heat = _parts(heatmap, SUGGESTED_PERCENT, size)
+    if not labels.any():
         return None
-    count, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
-    heat = np.bincount(labels[mask], upsample(heatmap, size)[mask], minlength=count)
     rows, columns = np.nonzero(np.isin(labels, np.flatnonzero(heat >= MINOR_HEAT * heat.max())))
     width, height = size
     side = min(round((1 + 2 * SUGGESTED_MARGIN) * int(max(np.ptp(rows), np.ptp(columns)) + 1)), width, height)
@@ -77,15 +91,3 @@ def suggested_square(heatmap: np.ndarray, size: tuple[int, int]) -> tuple[int, i
     left = round(float(np.clip((columns.min() + columns.max() + 1 - side) / 2, 0, width - side)))
     top = round(float(np.clip((rows.min() + rows.max() + 1 - side) / 2, 0, height - side)))
     return left, top, left + side, top + side
-
-
-def _region(statistics: Sequence[int], heat: float, width: int, height: int) -> dict[str, float]:
-    left, top, across, down, area = (int(value) for value in statistics)
-    return {
-        "left": round(100 * left / width, 1),
-        "top": round(100 * top / height, 1),
-        "right": round(100 * (left + across) / width, 1),
-        "bottom": round(100 * (top + down) / height, 1),
-        "share": round(area / (width * height), 4),
-        "heat": round(float(heat) / area, 3),
-    }

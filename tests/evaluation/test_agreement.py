@@ -11,7 +11,7 @@ from mushroom.app import records
 from mushroom.checkpoint import AGREEMENT_FILE
 from mushroom.dataset import Prepared
 from mushroom.errors import CheckpointError, DatasetError
-from mushroom.evaluation.agreement import agreement_again, measure_agreement, read_agreement, write_agreement
+from mushroom.evaluation.agreement import Agreement, agreement_again, measure_agreement, read_agreement, write_agreement
 from mushroom.evaluation.evaluate import LATENCY_REPEATS, evaluate, with_faithfulness, with_latency
 from mushroom.evaluation.report import read_report
 
@@ -26,8 +26,12 @@ def models(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Path
     return folder
 
 
-def test_networks_of_the_same_weights_agree_and_others_less(models: Path, prepared: Prepared) -> None:
-    found = measure_agreement([models / "one", models / "other", models / "same"], prepared)
+@pytest.fixture(scope="module")
+def found(models: Path, prepared: Prepared) -> Agreement:
+    return measure_agreement([models / "one", models / "other", models / "same"], prepared)
+
+
+def test_networks_of_the_same_weights_agree_and_others_less(found: Agreement, prepared: Prepared) -> None:
     pairs = {tuple(pair.models): pair for pair in found.pairs}
     assert set(pairs) == {("one", "other"), ("one", "same"), ("other", "same")}
     same = pairs["one", "same"]
@@ -37,20 +41,17 @@ def test_networks_of_the_same_weights_agree_and_others_less(models: Path, prepar
     assert same.sample + same.empty == same.photos == int((prepared.manifest.split == "test").sum())
 
 
-def test_a_difference_is_told_with_what_chance_would_make_of_it(models: Path, prepared: Prepared) -> None:
-    forth = measure_agreement([models / "one", models / "other"], prepared).pairs[0]
-    back = measure_agreement([models / "other", models / "one"], prepared).pairs[0]
-    for score in ("accuracy", "macro_f1"):
-        low, high = getattr(forth, f"{score}_difference_interval")
-        assert low <= getattr(forth, f"{score}_difference") <= high
-        assert getattr(back, f"{score}_difference") == pytest.approx(-getattr(forth, f"{score}_difference"))
-    first, second = (read_report(models / name).test for name in ("one", "other"))
-    assert forth.accuracy_difference == pytest.approx(first.accuracy - second.accuracy)
-    assert forth.macro_f1_difference == pytest.approx(first.macro_f1 - second.macro_f1)
+@pytest.mark.parametrize("score", ["accuracy", "macro_f1"])
+def test_a_difference_is_told_with_what_chance_would_make_of_it(models: Path, found: Agreement, score: str) -> None:
+    pair = found.pairs[0]
+    difference = getattr(pair, f"{score}_difference")
+    low, high = getattr(pair, f"{score}_difference_interval")
+    assert low <= difference <= high
+    first, second = (getattr(read_report(models / name).test, score) for name in pair.models)
+    assert difference == pytest.approx(first - second)
 
 
-def test_agreement_is_told_anew_from_predictions_alone(models: Path, prepared: Prepared) -> None:
-    found = measure_agreement([models / "one", models / "other"], prepared)
+def test_agreement_is_told_anew_from_predictions_alone(models: Path, found: Agreement) -> None:
     write_agreement(models, found)
     assert agreement_again(models) == found == read_agreement(models)
     (models / AGREEMENT_FILE).write_text("{")
@@ -62,12 +63,9 @@ def test_agreement_is_told_anew_from_predictions_alone(models: Path, prepared: P
         agreement_again(models)
 
 
-def test_the_pages_find_an_agreement_only_for_the_weights_it_was_measured_with(
-    models: Path, prepared: Prepared
-) -> None:
+def test_the_pages_find_an_agreement_only_for_the_weights_it_was_measured_with(models: Path, found: Agreement) -> None:
     one, other = models / "one", models / "other"
     assert records.agreement(one, other, ["a", "b"]) is None
-    found = measure_agreement([one, other], prepared)
     write_agreement(models, found)
     weights = found.pairs[0].weights
     read = records.agreement(other, one, weights[::-1])

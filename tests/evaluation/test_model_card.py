@@ -1,6 +1,7 @@
 """The model card and the summary: any names, what a visitor is told first, nothing that the report does not hold."""
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ NAMES = ("Зонтик пёстрый", "松茸", "Champiñón")
 CONFIG = ModelConfig(name="mine", backbone="resnet18", input_px=64, genera=NAMES, rank="species")
 
 
+@cache
 def report(train_source: str, genera: tuple[str, ...] = NAMES) -> Report:
     splits = [
         photos([0, 1] * 10, labels=[0, 1] * 10, split=split, genera=genera, scores=range(20), sources=(source,))

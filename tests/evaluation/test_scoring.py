@@ -5,7 +5,6 @@ import pytest
 from answers import joined, photos
 
 from mushroom.evaluation import scoring
-from mushroom.evaluation.predictions import TURNED_AWAY, told_right
 from mushroom.evaluation.report import Report, SplitScores
 from mushroom.evaluation.report_text import report_text
 from mushroom.evaluation.scoring import Calibration
@@ -22,8 +21,6 @@ def split_scores(
 
 
 def test_a_known_photo_that_is_turned_away_is_not_told_right() -> None:
-    labels, output = np.array([0, 1, 2]), np.array([0, TURNED_AWAY, 0])
-    assert told_right(labels, output).tolist() == [True, False, False]
     scores = split_scores([0, 0, 1, 1], [0, 0, 1, 0], threshold=0.0, scores=[-1, 1, -1, -1])
     assert (scores.told_right, scores.turned_away, scores.told_wrong) == (0.5, 0.25, 0.25)
     assert scores.answered_right == pytest.approx(2 / 3)

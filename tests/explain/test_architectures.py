@@ -4,26 +4,14 @@ import architectures
 import pytest
 
 FEW = ("resnet18", "convnextv2_atto", "swiftformer_xs", "vit_tiny_patch16_224", "levit_128s", "mvitv2_tiny")
-NEITHER = ("hiera_tiny_224",)
+REFUSED = ("hiera_tiny_224",)
+OTHERS = [name for name in architectures.FAMILIES if name not in (*FEW, *REFUSED)]
 
 
-@pytest.mark.parametrize("name", FEW)
-def test_layers_and_finite_heatmaps_of_a_few_families(name: str) -> None:
-    found = architectures.find(name)
-    assert len(found.layers) >= 3
-    assert not found.refusal
-
-
-@pytest.mark.parametrize("name", NEITHER)
-def test_what_has_no_feature_maps_is_refused_with_a_sentence(name: str) -> None:
-    assert architectures.find(name).refusal.endswith(".")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", architectures.FAMILIES)
+@pytest.mark.parametrize("name", [*FEW, *REFUSED, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)])
 def test_layers_and_finite_heatmaps_or_a_sentence_of_every_family(name: str) -> None:
     found = architectures.find(name)
-    assert len(found.layers) >= 3 or found.refusal.endswith(".")
+    assert found.refusal.endswith(".") if name in REFUSED else len(found.layers) >= 3
 
 
 def test_the_page_has_a_row_for_every_network() -> None:

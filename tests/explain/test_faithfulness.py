@@ -1,13 +1,13 @@
 """Covering, deleting, inserting and shuffling on a network whose answers are known by hand."""
 
 import copy
-import math
 
 import numpy as np
 import pytest
 import torch
 from networks import genus_net, photos
 from PIL import Image
+from scipy.special import expit as sigmoid
 from torch import Tensor, nn
 
 from mushroom.explain import faithfulness
@@ -15,6 +15,7 @@ from mushroom.explain.faithfulness import (
     CHANGED_BELOW,
     PATCHES,
     STEPS,
+    UnderHeads,
     area_under,
     blur,
     confidence_change,
@@ -62,10 +63,6 @@ RIGHT, WRONG = quarter_map(0, 0), quarter_map(1, 1)
 TARGET = torch.tensor([0])
 
 
-def sigmoid(logit: float) -> float:
-    return 1 / (1 + math.exp(-logit))
-
-
 # --- Deletion and insertion ---------------------------------------------------------------------------------
 
 
@@ -85,20 +82,11 @@ def test_deleting_the_cap_last_keeps_the_confidence_up() -> None:
     assert curve[-1] == pytest.approx(0.5)
 
 
-def test_a_curve_starts_with_the_photo_and_ends_without_it_or_the_other_way_round() -> None:
-    net, photo = CapFinder(), red_photo()
-    deletion = deletion_curves(net, photo, TARGET, RIGHT)[0]
-    insertion = insertion_curves(net, photo, TARGET, RIGHT)[0]
-    blurred = net(blur(photo)).softmax(1)[0, 0]
-    assert len(deletion) == len(insertion) == STEPS + 1
-    torch.testing.assert_close(torch.stack([deletion[0], deletion[-1]]), torch.tensor([sigmoid(4), 0.5]))
-    torch.testing.assert_close(torch.stack([insertion[0], insertion[-1]]), torch.tensor([blurred, sigmoid(4)]))
-
-
-def test_inserting_the_cap_first_makes_the_confidence_rise_at_once() -> None:
+def test_inserting_the_cap_first_makes_the_confidence_rise_at_once_from_that_of_the_blurred_photo() -> None:
     curve = insertion_curves(CapFinder(), red_photo(), TARGET, RIGHT)[0]
     torch.testing.assert_close(curve[2:], torch.full((STEPS - 1,), sigmoid(4)))
     assert curve[0] < curve[1] < curve[2]
+    torch.testing.assert_close(curve[0], CapFinder()(blur(red_photo())).softmax(1)[0, 0])
 
 
 def test_curves_of_several_heatmaps_of_one_photo_are_those_of_each() -> None:
@@ -107,12 +95,6 @@ def test_curves_of_several_heatmaps_of_one_photo_are_those_of_each() -> None:
     together = deletion_curves(CapFinder(), photo, torch.zeros(3, dtype=torch.long), maps)
     alone = [deletion_curves(CapFinder(), photo, TARGET, one[None]) for one in maps]
     torch.testing.assert_close(together, torch.cat(alone))
-
-
-def test_curves_follow_each_photos_own_target() -> None:
-    photos = red_photo().expand(2, -1, -1, -1)
-    curves = deletion_curves(CapFinder(), photos, torch.tensor([0, 1]), RIGHT.expand(2, -1, -1))
-    torch.testing.assert_close(curves[0], 1 - curves[1])
 
 
 def test_patches_without_a_difference_go_in_an_order_that_is_scattered_and_always_the_same() -> None:
@@ -143,25 +125,21 @@ def test_area_is_that_under_straight_lines_between_points(curve: list[float], ar
 # --- Average drop and increase ------------------------------------------------------------------------------
 
 
-def test_showing_only_what_matters_loses_nothing() -> None:
-    # As large as the photo, so that nothing is smoothed at the cap's edge.
-    exact = RIGHT.repeat_interleave(2, 1).repeat_interleave(2, 2)
-    drop, increased = confidence_change(CapFinder(), red_photo(), TARGET, exact)
-    assert drop.tolist() == [0]
-    assert increased.tolist() == [False]
+# As large as the photo, so that nothing is smoothed at the cap's edge.
+EXACT = RIGHT.repeat_interleave(2, 1).repeat_interleave(2, 2)
 
 
-def test_showing_only_what_does_not_matter_loses_what_the_network_had() -> None:
-    drop, increased = confidence_change(CapFinder(), red_photo(), TARGET, torch.zeros(1, 2, 2))
-    assert drop.item() == pytest.approx((sigmoid(4) - 0.5) / sigmoid(4))
-    assert increased.tolist() == [False]
-
-
-def test_hiding_what_speaks_against_increases_confidence() -> None:
+@pytest.mark.parametrize(
+    ("target", "shown", "lost", "grew"),
     # Class 1 is likelier the less red there is.
-    drop, increased = confidence_change(CapFinder(), red_photo(), torch.tensor([1]), WRONG)
-    assert drop.tolist() == [0]
-    assert increased.tolist() == [True]
+    [(0, EXACT, 0, False), (0, 0 * EXACT, 1 - 0.5 / sigmoid(4), False), (1, WRONG, 0, True)],
+    ids=["all that matters", "nothing", "all but what speaks against"],
+)
+def test_showing_only_the_hot_places_loses_what_the_others_were_worth(
+    target: int, shown: Tensor, lost: float, grew: bool
+) -> None:
+    drop, increased = confidence_change(CapFinder(), red_photo(), torch.tensor([target]), shown)
+    assert (drop.item(), increased.item()) == (pytest.approx(lost), grew)
 
 
 def test_a_right_heatmap_measures_better_than_chance_and_a_wrong_one_worse() -> None:
@@ -216,34 +194,19 @@ def test_blur_keeps_an_even_photo_even_and_the_mean_of_any() -> None:
 # --- The randomisation check --------------------------------------------------------------------------------
 
 
-def test_a_shuffled_head_leaves_the_network_untouched(model: GenusNet) -> None:
+def test_a_shuffled_head_has_the_learned_numbers_in_another_order_which_the_seed_decides(model: GenusNet) -> None:
     before = copy.deepcopy(model.state_dict())
-    modes = [module.training for module in model.modules()]
-    expected = model(photos(1))
-    shuffled = shuffled_head(model, seed=0)
-    shuffled(photos(1))
-    assert all(value.equal(before[name]) for name, value in model.state_dict().items())
-    assert [module.training for module in model.modules()] == modes
-    assert model(photos(1)).equal(expected)
-    assert not any(module.training for module in shuffled.modules())
-
-
-def test_a_shuffled_head_has_the_same_numbers_in_another_order(model: GenusNet) -> None:
-    shuffled = shuffled_head(model, seed=0)
-    learned, other = model.head[-1].weight, shuffled.head[-1].weight  # type: ignore[index, union-attr]
-    assert not learned.equal(other)
-    assert learned.flatten().sort().values.equal(other.flatten().sort().values)
-    assert shuffled.backbone is model.backbone
-
-
-def test_the_seed_decides_how_a_head_is_shuffled(model: GenusNet) -> None:
-    one, same, other = (shuffled_head(model, seed)(photos(1)) for seed in (1, 1, 2))
+    learned = model.head[-1].weight  # type: ignore[index, union-attr]
+    one, same, other = (shuffled_head(model.head, seed)[-1].weight for seed in (1, 1, 2))  # type: ignore[index]
     assert one.equal(same)
     assert not one.equal(other)
+    assert not one.equal(learned)
+    assert one.flatten().sort().values.equal(learned.flatten().sort().values)
+    assert all(value.equal(before[name]) for name, value in model.state_dict().items())
 
 
 def test_another_head_changes_heatmaps_that_ask_for_the_genus_and_not_eigen_cam(model: GenusNet) -> None:
-    shuffled = shuffled_head(model, seed=0)
+    shuffled = UnderHeads(model.backbone, shuffled_head(model.head, seed=0))
     for method, changes in (("layercam", True), ("eigencam", False)):
         one, other = (heatmaps(net, photos(1), ["blocks.2"], 3, method).maps["blocks.2"] for net in (model, shuffled))
         assert (rank_correlation(one[0].numpy(), other[0].numpy()) < 0.99) is changes
@@ -264,7 +227,7 @@ def two_layers(model: GenusNet) -> tuple[Layer, ...]:
 
 
 def test_the_table_has_a_row_for_every_layer_and_method(model: GenusNet) -> None:
-    table = faithfulness_table(model, photos(2), two_layers(model))
+    table = faithfulness_table(model, photos(2), two_layers(model), torch.tensor([2, 7]), list(METHODS), seed=0)
     assert [(row["layer"], row["method"]) for row in table["rows"]] == [
         (layer, method) for layer in ("blocks.2", "blocks.4") for method in METHODS
     ]
@@ -280,54 +243,35 @@ def test_the_table_has_a_row_for_every_layer_and_method(model: GenusNet) -> None
     assert table["best"] == most_faithful(table["rows"])
 
 
-def test_the_table_is_the_same_every_time(model: GenusNet) -> None:
-    one, other = (
-        faithfulness_table(model, photos(2), two_layers(model), methods=["gradcam", "hirescam"], seed=3)
-        for _ in range(2)
-    )
-    assert one == other
+def test_the_tables_rows_are_averages_over_photos_of_what_is_asked_and_always_the_same(model: GenusNet) -> None:
+    def table(images: Tensor, targets: Tensor) -> dict:
+        return faithfulness_table(model, images, two_layers(model)[1:], targets, ["layercam"], seed=3)
 
-
-def test_the_tables_rows_are_averages_over_photos(model: GenusNet) -> None:
-    layers = two_layers(model)[1:]
-    both = faithfulness_table(model, photos(2), layers, methods=["layercam"])["rows"][0]
-    singles = [faithfulness_table(model, photo[None], layers, methods=["layercam"])["rows"][0] for photo in photos(2)]
+    images, targets = photos(2), torch.tensor([2, 7])
+    both = table(images, targets)
+    assert table(images, targets) == both
+    assert table(images, targets + 1) != both
+    singles = [table(images[i : i + 1], targets[i : i + 1])["rows"][0] for i in range(2)]
     for name in ("deletion", "insertion", "average_drop", "increase"):
-        assert both[name] == pytest.approx(sum(row[name] for row in singles) / 2)
-
-
-def test_the_table_asks_about_the_targets_given(model: GenusNet) -> None:
-    options = {"layers": two_layers(model)[1:], "methods": ["layercam"]}
-    predicted = model(photos(2)).argmax(1)
-    expected = faithfulness_table(model, photos(2), **options)
-    assert faithfulness_table(model, photos(2), targets=predicted, **options) == expected
-    assert faithfulness_table(model, photos(2), targets=(predicted + 1) % 9, **options) != expected
+        assert both["rows"][0][name] == pytest.approx(sum(row[name] for row in singles) / 2)
 
 
 def test_score_cam_of_two_heads_at_once_is_that_of_each(model: GenusNet) -> None:
-    shuffled = shuffled_head(model, seed=0)
-    found = faithfulness._with_and_without(model, shuffled, photos(1), ["blocks.0"], 5, "scorecam")
-    for net, maps in zip((model, shuffled), found, strict=True):
+    shuffled = shuffled_head(model.head, seed=0)
+    found = faithfulness._with_and_without(model, shuffled, photos(1), ["blocks.0"], 5, "scorecam")["blocks.0"]
+    for net, heat in zip((model, UnderHeads(model.backbone, shuffled)), found, strict=True):
         expected = heatmaps(net, photos(1), ["blocks.0"], 5, "scorecam").maps["blocks.0"][0]
-        torch.testing.assert_close(maps["blocks.0"], expected, atol=1e-4, rtol=0)
+        torch.testing.assert_close(heat, expected, atol=1e-4, rtol=0)
 
 
 def row(layer: str, insertion: float, deletion: float, correlation: float | None) -> dict[str, object]:
-    return {
-        "layer": layer,
-        "method": "gradcam",
-        "insertion": insertion,
-        "deletion": deletion,
-        "randomisation_correlation": correlation,
-    }
+    measured = {"insertion": insertion, "deletion": deletion, "randomisation_correlation": correlation}
+    return {"layer": layer, "method": "gradcam", **measured}
 
 
-def test_the_most_faithful_has_the_largest_insertion_minus_deletion() -> None:
+def test_the_most_faithful_has_the_largest_insertion_minus_deletion_of_what_changes_with_the_head() -> None:
     rows = [row("a", 0.9, 0.5, 0.0), row("b", 0.8, 0.1, 0.0), row("c", 0.6, 0.05, 0.0)]
     assert most_faithful(rows) == {"layer": "b", "method": "gradcam"}
-
-
-def test_what_does_not_change_with_the_head_is_never_the_most_faithful() -> None:
     rows = [row("a", 0.9, 0.1, CHANGED_BELOW), row("b", 0.9, 0.2, None), row("c", 0.4, 0.3, -0.2)]
     assert most_faithful(rows) == {"layer": "c", "method": "gradcam"}
     assert most_faithful(rows[:2]) is None
@@ -338,7 +282,7 @@ def test_measuring_learns_nothing_and_leaves_nothing() -> None:
     net = genus_net()
     before = copy.deepcopy(net.state_dict())
     layers = find_layers(net, 64)[-1:]
-    faithfulness_table(net, photos(1), layers, methods=["gradcam", "contrastive"])
+    faithfulness_table(net, photos(1), layers, torch.tensor([3]), ["gradcam", "contrastive"], seed=0)
     assert all(value.equal(before[name]) for name, value in net.state_dict().items())
     assert all(value.grad is None and value.requires_grad for value in net.parameters())
     assert not any(module._forward_hooks or module.training for module in net.modules())

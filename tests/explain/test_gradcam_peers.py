@@ -3,19 +3,11 @@
 The others are compared in ``test_layout_peers``; what is compared, and how, stands in ``peers``.
 """
 
-from collections.abc import Callable
 from functools import cache
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
-from torch.nn import functional
-
-pytest.importorskip("pytorch_grad_cam", reason="grad-cam is installed for tests only")
-pytest.importorskip("torchcam", reason="torchcam is installed for tests only")
-
-import pytorch_grad_cam as grad_cam_package
 from peers import (
     CLASS_TARGETS,
     MIDDLE_BLOCKS,
@@ -25,12 +17,15 @@ from peers import (
     from_grad_cam,
     from_torch_cam,
     genus_net,
+    grad_cam_package,
     layer_names,
     modules,
     our_maps,
     photos,
+    torch_cam,
 )
-from torchcam import methods as torch_cam
+from torch import Tensor
+from torch.nn import functional
 
 from mushroom.explain.gradcam import masked_logits
 from mushroom.explain.methods import normalise, score_cam
@@ -112,25 +107,15 @@ def test_grad_cam_plus_plus_matches_torch_cam_once_its_lost_division_is_made(net
 
 # --- Score-CAM ----------------------------------------------------------------------------------------------
 
-SCORED_CHANNELS = 8
+SCORED_CHANNELS = 4
 """Every channel is a forward pass; a few of them, of one photo, go through all of the arithmetic."""
 
 
+@cache
 def feature_maps(network: str) -> dict[str, Tensor]:
-    found: dict[str, Tensor] = {}
-
-    def keeping(name: str) -> Callable[..., None]:
-        return lambda module, args, output: found.update({name: output.clone()})
-
-    handles = [
-        module.register_forward_hook(keeping(name))
-        for name, module in zip(layer_names(network), modules(network), strict=True)
-    ]
-    with torch.no_grad():
-        genus_net(network)(photos())
-    for handle in handles:
-        handle.remove()
-    return found
+    with grad_cam_package.GradCAM(genus_net(network), modules(network)) as cam, torch.no_grad():
+        cam.activations_and_grads(photos())
+        return dict(zip(layer_names(network), cam.activations_and_grads.activations, strict=True))
 
 
 def thinned(network: str) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ from torch import nn
 
 from mushroom.errors import ExplanationError
 from mushroom.explain.gradcam import heatmaps
-from mushroom.explain.layers import Layer, default_layer, find_layers
+from mushroom.explain.layers import PATCH_LABELS, STAGE_LABELS, Layer, default_layer, find_layers
 from mushroom.model import GenusNet, create_backbone
 
 # --- Layers -------------------------------------------------------------------------------------------------
@@ -46,23 +46,19 @@ def meta_layers(name: str, input_px: int) -> tuple[Layer, ...]:
 
 
 @pytest.mark.parametrize("name", STAGE_ENDS)
-def test_stage_ends_and_the_blocks_between_them_are_found(name: str) -> None:
+def test_stage_ends_and_the_blocks_between_them_are_found_from_early_and_fine_to_late_and_coarse(name: str) -> None:
     layers = meta_layers(name, 224)
     names = [layer.name for layer in layers]
-    assert [layer.name for layer in layers if layer.stage_end] == STAGE_ENDS[name]
-    between = BLOCKS_IN_THE_MIDDLE[name]
-    start = names.index(between[0])
-    assert names[start : start + len(between)] == between
-    assert len(set(names)) == len(names)
-
-
-@pytest.mark.parametrize("name", STAGE_ENDS)
-def test_layers_go_from_early_to_late_and_from_fine_to_coarse(name: str) -> None:
-    layers = meta_layers(name, 224)
     assert [layer.stage for layer in layers] == sorted(layer.stage for layer in layers)
     assert [layer.height for layer in layers] == sorted((layer.height for layer in layers), reverse=True)
     assert layers[0].label.startswith("early")
     assert layers[-1].label == "late: whole parts"
+    assert [layer.name for layer in layers if layer.stage_end] == STAGE_ENDS[name]
+    assert default_layer(layers).name == {"resnet50": "layer4.2.conv3"}.get(name, STAGE_ENDS[name][-1])
+    between = BLOCKS_IN_THE_MIDDLE[name]
+    start = names.index(between[0])
+    assert names[start : start + len(between)] == between
+    assert len(set(names)) == len(names)
 
 
 @pytest.mark.parametrize("name", [*STAGE_ENDS, "resnetv2_50_stem_norm"])
@@ -87,24 +83,13 @@ def test_the_notebooks_networks_start_at_the_notebooks_layer(name: str, layer: s
     assert [found.name for found in layers if found.last_convolution] == [layer]
 
 
-@pytest.mark.parametrize("name", ["convnext_tiny", "tf_efficientnetv2_b0", "alexnet"])
-def test_other_networks_start_at_the_end_of_the_last_stage(name: str) -> None:
-    assert default_layer(meta_layers(name, 224)).name == STAGE_ENDS[name][-1]
-
-
-def test_layers_of_a_genus_net_are_named_as_its_backbone_names_them(model: GenusNet) -> None:
-    assert find_layers(model, INPUT_PX) == find_layers(model.backbone, INPUT_PX)
-
-
-def test_layers_are_found_for_each_input_size(model: GenusNet) -> None:
-    assert find_layers(model, 128)[0].height == 2 * find_layers(model, 64)[0].height
-    assert find_layers(model, 64) is find_layers(model, 64)
-
-
-def test_layers_are_found_in_inference_mode() -> None:
+def test_layers_are_the_backbones_of_each_size_whatever_mode_the_caller_is_in(model: GenusNet) -> None:
+    found = find_layers(model, INPUT_PX)
+    assert found == find_layers(model.backbone, INPUT_PX)
+    assert find_layers(model, 2 * INPUT_PX)[0].height == 2 * found[0].height
+    assert find_layers(model, INPUT_PX) is found
     with torch.inference_mode():
-        found = find_layers(genus_net(), INPUT_PX)
-    assert found == find_layers(genus_net(), INPUT_PX)
+        assert find_layers(genus_net(), INPUT_PX) == found
 
 
 @pytest.mark.parametrize("name", ["test_efficientnet", "vit_tiny_patch16_224"])
@@ -142,7 +127,11 @@ def test_stages_of_transformers_and_other_networks_are_found(name: str) -> None:
     layers = find_layers(create_backbone(name, input_px).eval(), input_px)
     assert [layer.name for layer in layers if layer.stage_end] == OTHER_STAGE_ENDS[name]
     assert default_layer(layers).name == OTHER_STAGE_ENDS[name][-1]
-    assert all(layer.tokens is ("patch1" in name) for layer in layers)
+    of_patches = "patch1" in name
+    assert all(layer.tokens is of_patches for layer in layers)
+    assert (layers[0].label, layers[-1].label) == (PATCH_LABELS if of_patches else STAGE_LABELS)[
+        :: len(STAGE_LABELS) - 1
+    ]
 
 
 @pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "deit_tiny_distilled_patch16_224", "coat_tiny", "pit_ti_224"])
@@ -163,12 +152,6 @@ def test_the_end_of_a_class_tokens_last_block_has_no_gradient_at_the_patches() -
     found = heatmaps(net, photos(1), ["blocks.11.norm1", "blocks.11"], 3)
     assert not found.has_evidence["blocks.11"].any()
     assert not found.evidence["blocks.11"].any()
-
-
-def test_patches_that_never_grow_are_told_in_their_own_words() -> None:
-    labels = [layer.label for layer in find_layers(create_backbone("vit_tiny_patch16_224", 64).eval(), 64)]
-    assert labels[0] == "early: single patches"
-    assert labels[-1] == "late: the photo as a whole"
 
 
 def test_a_size_that_the_network_does_not_take_is_told_in_a_sentence() -> None:

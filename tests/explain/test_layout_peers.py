@@ -8,12 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
-from torch import Tensor
-
-pytest.importorskip("pytorch_grad_cam", reason="grad-cam is installed for tests only")
-pytest.importorskip("torchcam", reason="torchcam is installed for tests only")
-
-import pytorch_grad_cam as grad_cam_package
 from peers import (
     AGAINST,
     CLASS_TARGETS,
@@ -23,10 +17,12 @@ from peers import (
     assert_same_heatmaps,
     from_grad_cam,
     from_torch_cam,
+    grad_cam_package,
+    model_targets,
     our_maps,
+    torch_cam,
 )
-from pytorch_grad_cam.utils.model_targets import FinerWeightedTarget
-from torchcam import methods as torch_cam
+from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -79,7 +75,7 @@ def test_heatmaps_match_pytorch_grad_cam(case: Case, method: str, peer: type) ->
     if method == "contrastive":
         # With a single reference its average over references, weighted by probability, is this reference.
         pairs = zip(TARGETS, AGAINST, strict=True)
-        targets = [FinerWeightedTarget(target, [other], alpha=1) for target, other in pairs]
+        targets = [model_targets.FinerWeightedTarget(target, [other], alpha=1) for target, other in pairs]
     theirs = from_grad_cam(peer, case.name, targets, case.size_px, reshape_transform=case.reshape)
     assert_same_heatmaps(our_maps(case.name, method, case.size_px), theirs)
 

@@ -26,24 +26,25 @@ def test_toy_layers_are_the_activations_after_convolutions() -> None:
     assert [layer.name for layer in find_layers(toy(GRADIENT), 2)] == ["activate"]
 
 
-def test_grad_cam_lends_a_channels_mean_gradient_to_all_its_places() -> None:
-    # 1 * first + 2 * second - 1 * third channel = [[1, 8], [0, -3]]
-    torch.testing.assert_close(toy_map("gradcam"), torch.tensor([[1 / 8, 1], [0, 0]]))
-
-
-def test_hires_cam_gives_credit_only_where_it_is_due() -> None:
-    # [[2 + 2, -8], [3 - 7, 0]]: the place that Grad-CAM finds hottest lowered the score.
-    torch.testing.assert_close(toy_map("hirescam"), torch.tensor([[1.0, 0], [0, 0]]))
-
-
-def test_layer_cam_leaves_out_what_speaks_against() -> None:
-    # [[2 + 2, 0], [3, 0]]
-    torch.testing.assert_close(toy_map("layercam"), torch.tensor([[1, 0], [3 / 4, 0]]))
-
-
-def test_xgrad_cam_weighs_gradients_by_how_active_their_places_are() -> None:
-    # Weights (2 + 3) / 3, -8 / 4 and (2 - 7) / 5 give [[7/3, -8], [2/3, -3]].
-    torch.testing.assert_close(toy_map("xgradcam"), torch.tensor([[1, 0], [2 / 7, 0]]))
+@pytest.mark.parametrize(
+    ("method", "options", "expected"),
+    [
+        # A channel's mean gradient at all its places: 1 * first + 2 * second - 1 * third = [[1, 8], [0, -3]]
+        ("gradcam", {}, [[1 / 8, 1], [0, 0]]),
+        # [[2 + 2, -8], [3 - 7, 0]]: the place that Grad-CAM finds hottest lowered the score.
+        ("hirescam", {}, [[1, 0], [0, 0]]),
+        # What speaks against is left out: [[2 + 2, 0], [3, 0]]
+        ("layercam", {}, [[1, 0], [3 / 4, 0]]),
+        # Active places count for more: weights (2 + 3) / 3, -8 / 4 and (2 - 7) / 5 give [[7/3, -8], [2/3, -3]].
+        ("xgradcam", {}, [[1, 0], [2 / 7, 0]]),
+        # Without the second channel, the other class's only one: [[2 - 1, 0], [1 - 1, -3]]
+        ("contrastive", {"against": 1}, [[1, 0], [0, 0]]),
+    ],
+)
+def test_a_methods_heatmap_is_the_one_worked_out_by_hand(
+    method: str, options: dict[str, int], expected: list[list[float]]
+) -> None:
+    torch.testing.assert_close(toy_map(method, **options), torch.tensor(expected, dtype=torch.float32))
 
 
 def test_grad_cam_plus_plus_shares_credit_between_places() -> None:
@@ -74,20 +75,11 @@ def test_eigen_cam_of_channels_that_agree_is_what_they_agree_on() -> None:
 
 def test_eigen_cam_is_the_same_through_either_gram_matrix() -> None:
     values = torch.randn(2, 5, 3, 4, generator=torch.Generator().manual_seed(0)).abs()
-    matrix = values.flatten(2).transpose(1, 2).double()
-    first = torch.linalg.svd(matrix, full_matrices=False)
-    # Non-negative features have a first singular vector of one sign.
-    expected = (first.U[..., 0] * first.S[..., :1]).abs().view(2, 3, 4).float()
-    torch.testing.assert_close(eigen_cam(values), expected)
-    few_places = values[:, :, :2, :2]
-    matrix = few_places.flatten(2).transpose(1, 2).double()
-    first = torch.linalg.svd(matrix, full_matrices=False)
-    torch.testing.assert_close(eigen_cam(few_places), (first.U[..., 0] * first.S[..., :1]).abs().view(2, 2, 2).float())
-
-
-def test_the_contrastive_method_leaves_out_what_both_classes_share() -> None:
-    # Without the second channel, the other class's only one: [[2 - 1, 0], [1 - 1, -3]].
-    torch.testing.assert_close(toy_map("contrastive", against=1), torch.tensor([[1.0, 0], [0, 0]]))
+    for features in (values, values[:, :, :2, :2]):
+        first = torch.linalg.svd(features.flatten(2).transpose(1, 2).double(), full_matrices=False)
+        # Non-negative features have a first singular vector of one sign.
+        expected = (first.U[..., 0] * first.S[..., :1]).abs().view(2, *features.shape[2:]).float()
+        torch.testing.assert_close(eigen_cam(features), expected)
 
 
 class ShiftedToy(Toy):

@@ -39,6 +39,4 @@ def test_overlap_is_the_shared_part_of_the_hottest_fifths() -> None:
 def test_equal_heatmaps_overlap_wholly_and_opposite_ones_not_at_all() -> None:
     slope = on_grid(np.linspace(0, 1, 49, dtype=np.float32).reshape(7, 7))
     assert slope.shape == (GRID_PX, GRID_PX)
-    assert (rank_correlation(slope, slope), overlap(slope, slope)) == (pytest.approx(1.0), 1.0)
-    assert rank_correlation(slope, 1 - slope) == pytest.approx(-1.0)
-    assert overlap(slope, 1 - slope) == 0.0
+    assert (overlap(slope, slope), overlap(slope, 1 - slope)) == (1.0, 0.0)

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
+import pytest
 import torch
-from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -18,6 +18,10 @@ from mushroom.explain.gradcam import heatmaps
 from mushroom.explain.layers import find_layers
 from mushroom.explain.methods import normalise
 from mushroom.model import GenusNet, build_head, create_backbone, feature_count, notebook_head_widths
+
+grad_cam_package = pytest.importorskip("pytorch_grad_cam", reason="grad-cam is installed for tests only")
+model_targets = pytest.importorskip("pytorch_grad_cam.utils.model_targets")
+torch_cam = pytest.importorskip("torchcam.methods", reason="torchcam is installed for tests only")
 
 MIDDLE_BLOCKS = {
     "resnet26": "layer3.1",
@@ -32,7 +36,7 @@ SIZE_PX = (64, 96)
 TARGETS, AGAINST = [1, 4], [5, 3]
 """The networks find positive evidence for these at nearly every layer."""
 
-CLASS_TARGETS = tuple(map(ClassifierOutputTarget, TARGETS))
+CLASS_TARGETS = tuple(map(model_targets.ClassifierOutputTarget, TARGETS))
 """TARGETS as pytorch-grad-cam takes them."""
 
 Evidence = Mapping[str, Tensor]
@@ -73,6 +77,7 @@ def modules(name: str) -> list[nn.Module]:
     return [genus_net(name).backbone.get_submodule(layer) for layer in layer_names(name)]
 
 
+@cache
 def our_maps(name: str, method: str, size_px: tuple[int, int] = SIZE_PX) -> dict[str, Tensor]:
     """Our heatmaps at ``layer_names``."""
     against = AGAINST if method == "contrastive" else None
