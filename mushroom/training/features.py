@@ -15,9 +15,10 @@ from torch import nn
 from tqdm import tqdm
 
 from mushroom.checkpoint import read_safetensors, write_safetensors
+from mushroom.dataset import read_prepared_photo
 from mushroom.model import ModelConfig
-from mushroom.photos import Preprocessing
-from mushroom.training.data import AugmentedViews, TrainingPhotos, batches_ahead, plain_image
+from mushroom.photos import Preprocessing, to_tensor
+from mushroom.training.data import AugmentedViews, TrainingPhotos, batches_ahead
 
 BATCH = 32
 
@@ -44,7 +45,7 @@ def answers(
     preprocessing = Preprocessing(config.input_px, config.mean, config.std)
 
     def read(index: int) -> torch.Tensor:
-        return plain_image(photos.paths[index], preprocessing)
+        return to_tensor(read_prepared_photo(photos.paths[index]), preprocessing)
 
     return passed(accelerator, network.eval(), read, len(photos), "validation", workers)
 
@@ -58,15 +59,14 @@ def passed(
     title: str,
     workers: int,
     to_images: Callable[[torch.Tensor], torch.Tensor] = torch.Tensor.contiguous,
-    batch: int = BATCH,
 ) -> torch.Tensor:
     """What ``network`` answers to each of ``count`` pictures, in order, on the CPU; processes share the work."""
     own = list(range(count))[accelerator.process_index :: accelerator.num_processes]
     bar = tqdm(
-        batches_ahead(read, own, batch, workers),
+        batches_ahead(read, own, BATCH, workers),
         desc=title,
         unit="batch",
-        total=math.ceil(len(own) / batch),
+        total=math.ceil(len(own) / BATCH),
         disable=not accelerator.is_main_process,
         leave=False,
     )

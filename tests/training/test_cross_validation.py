@@ -1,6 +1,5 @@
 """Sources left out: who is in which fold, what counts, and what an interrupted run does again."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +8,7 @@ import pytest
 
 from mushroom.dataset import Prepared
 from mushroom.errors import DatasetError
-from mushroom.training.cross_validation import (
-    SMALL_SOURCES,
-    Fold,
-    cross_validate,
-    list_folds,
-    score_lines,
-    write_result,
-)
+from mushroom.training.cross_validation import SMALL_SOURCES, Fold, cross_validate, list_folds, score_lines
 
 GENERA = ("Amanita", "Boletus")
 
@@ -133,9 +125,6 @@ def test_all_folds_are_scored_together(manifest: pd.DataFrame, background: pd.Da
     assert found.mean_recall == 0.5
     assert found.sources["b"] == (pytest.approx(30 / 150), 150)
     assert (found.others, found.others_auroc, found.others_caught) == (10, 1.0, 1.0)
-    write_result(tmp_path, found, {"command": "python train.py cross-validate"})
-    written = json.loads((tmp_path / "cross_validation.json").read_text())
-    assert (written["accuracy"], written["command"]) == (found.accuracy, "python train.py cross-validate")
     assert "10 others: AUROC 1.000" in "\n".join(score_lines(found))
 
 

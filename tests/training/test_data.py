@@ -17,12 +17,12 @@ from mushroom.training.data import (
     OTHER,
     AugmentedViews,
     TrainingPhotos,
-    background_rows,
     batches_ahead,
     class_weights,
     draw_epoch,
     draw_weights,
     epoch_length,
+    learned_photos,
     logit_adjustment,
     other_genera,
     training_photos,
@@ -64,9 +64,11 @@ def test_others_without_enough_of_any_genus_share_one_logit_and_without_others_t
     few = background_of({"": 20, "Mycena": 3})
     assert other_genera(prepared_of(few), few) == (OTHER,)
     assert other_genera(prepared_of(None), None) == ()
-    assert background_rows(prepared_of(few), NOTEBOOK) is None
-    assert background_rows(prepared_of(None), DEFAULT) is None
-    assert len(background_rows(prepared_of(few), DEFAULT)) == 23  # type: ignore[arg-type]
+    prepared = prepared_of(few)
+    assert [len(learned_photos(prepared, prepared.manifest, few, recipe)[0]) for recipe in (DEFAULT, NOTEBOOK)] == [
+        25,
+        2,
+    ]
 
 
 def test_rare_genera_are_drawn_more_often_and_the_others_have_their_share() -> None:
