@@ -173,13 +173,15 @@ def class_weights(labels: np.ndarray, classes: int) -> torch.Tensor:
 class AugmentedViews:
     """Views of photos, uint8 (3, train_px, train_px): each depends on seed, round and photo alone.
 
-    Decoded photos are kept in memory, as large as views need them, as long as they fit.
+    Decoded photos are kept in memory, as large as views need them, as long as they fit. ``count``: as many views of a
+    photo does a frozen phase take turns with.
     """
 
     def __init__(self, photos: TrainingPhotos, recipe: Recipe, seed: int) -> None:
         self.photos = photos
         self.augment = AUGMENTATIONS[recipe.augmentation]
         self.train_px = recipe.train_px
+        self.count = recipe.views
         self.seed = seed
         self.decoded: dict[int, np.ndarray] = {}
         self.bytes_left = KEPT_BYTES

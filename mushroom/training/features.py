@@ -83,26 +83,25 @@ def cached_features(
     accelerator: Accelerator,
     backbone: nn.Module,
     views: AugmentedViews,
-    view_count: int,
     validation: TrainingPhotos,
     config: ModelConfig,
     folder: Path,
     workers: int,
 ) -> Features:
-    """Features of ``view_count`` views of each training photo, and of the plain validation photos.
+    """Features of ``views.count`` views of each training photo, and of the plain validation photos.
 
     They are kept in ``folder`` under a name made from all that decides them, for resuming.
     """
-    path = folder / f"features-{_features_key(backbone, views, validation, view_count)}.safetensors"
+    path = folder / f"features-{_features_key(backbone, views, validation)}.safetensors"
     if path.exists():
         stored = read_safetensors(path)
-        return Features([stored[f"view-{view}"] for view in range(view_count)], stored["validation"])
+        return Features([stored[f"view-{view}"] for view in range(views.count)], stored["validation"])
     backbone.eval()
     found = []
-    for number in range(view_count):
+    for number in range(views.count):
         read = partial(views.view, round_number=-1 - number)
         to_images = partial(normalised, config=config)
-        title = f"features {number + 1}/{view_count}"
+        title = f"features {number + 1}/{views.count}"
         found.append(passed(accelerator, backbone, read, len(views.photos), title, workers, to_images))
     features = Features(found, answers(accelerator, backbone, validation, config, workers))
     if accelerator.is_main_process:
@@ -111,12 +110,12 @@ def cached_features(
     return features
 
 
-def _features_key(backbone: nn.Module, views: AugmentedViews, validation: TrainingPhotos, view_count: int) -> str:
+def _features_key(backbone: nn.Module, views: AugmentedViews, validation: TrainingPhotos) -> str:
     """A hash of the photos, the views and the backbone's numbers."""
     key = hashlib.sha256()
     for paths in (views.photos.paths, validation.paths):
         key.update("\n".join(map(str, paths)).encode())
-    key.update(f"{views.augment.__name__} {views.train_px} {views.seed} {view_count}".encode())
+    key.update(f"{views.augment.__name__} {views.train_px} {views.seed} {views.count}".encode())
     for name, value in backbone.state_dict().items():
         key.update(f"{name} {float(value.float().sum())}".encode())
     return key.hexdigest()[:16]

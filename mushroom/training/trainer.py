@@ -175,16 +175,8 @@ class Trainer:
             self._load_best()
         features = None
         if frozen:
-            features = cached_features(
-                accelerator,
-                self.model.backbone,
-                self.views,
-                self.recipe.views,
-                self.validation,
-                self.config,
-                self.state_folder,
-                self.options.workers,
-            )
+            where = (self.config, self.state_folder, self.options.workers)
+            features = cached_features(accelerator, self.model.backbone, self.views, self.validation, *where)
         learning = self._prepare(stage)
         if done > stage.begins:
             load_state(self.state_folder, accelerator, done)
