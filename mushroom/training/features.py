@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,10 @@ from mushroom.photos import Preprocessing, to_tensor
 from mushroom.training.data import AugmentedViews, TrainingPhotos, batches_ahead
 
 BATCH = 32
+
+
+Batches = Iterator[tuple[torch.Tensor, torch.Tensor]]
+"""Pictures or their features, each with the indices of its photos."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,12 @@ def answers(
     return passed(accelerator, network.eval(), read, len(photos), "validation", workers)
 
 
+def progress(accelerator: Accelerator, batches: Batches, title: str, count: int) -> tqdm:
+    """``batches`` with a bar, which the first of several processes shows."""
+    silent = not accelerator.is_main_process
+    return tqdm(batches, desc=title, unit="batch", total=count, disable=silent, leave=False)
+
+
 @torch.inference_mode()
 def passed(
     accelerator: Accelerator,
@@ -62,16 +72,9 @@ def passed(
 ) -> torch.Tensor:
     """What ``network`` answers to each of ``count`` pictures, in order, on the CPU; processes share the work."""
     own = list(range(count))[accelerator.process_index :: accelerator.num_processes]
-    bar = tqdm(
-        batches_ahead(read, own, BATCH, workers),
-        desc=title,
-        unit="batch",
-        total=math.ceil(len(own) / BATCH),
-        disable=not accelerator.is_main_process,
-        leave=False,
-    )
+    batches = batches_ahead(read, own, BATCH, workers)
     found: list[tuple[int, np.ndarray]] = []
-    for images, indices in bar:
+    for images, indices in progress(accelerator, batches, title, math.ceil(len(own) / BATCH)):
         with accelerator.autocast():
             answer = network(to_images(images.to(accelerator.device)))
         found += zip(indices.tolist(), answer.float().cpu().numpy(), strict=True)

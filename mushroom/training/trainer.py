@@ -33,7 +33,7 @@ from mushroom.training.data import (
     epoch_length,
     logit_adjustment,
 )
-from mushroom.training.features import Features, answers, cached_features, normalised
+from mushroom.training.features import Batches, Features, answers, cached_features, normalised, progress
 from mushroom.training.history import history_row, write_history
 from mushroom.training.optimisation import (
     cosine_factor,
@@ -55,9 +55,6 @@ from mushroom.training.state import (
 )
 
 MAX_GRADIENT_NORM = 5.0
-
-Batches = Iterator[tuple[torch.Tensor, torch.Tensor]]
-"""Pictures or their features, each with the indices of its photos."""
 
 
 @dataclass(frozen=True)
@@ -175,8 +172,15 @@ class Trainer:
             self._load_best()
         features = None
         if frozen:
-            where = (self.config, self.state_folder, self.options.workers)
-            features = cached_features(accelerator, self.model.backbone, self.views, self.validation, *where)
+            features = cached_features(
+                accelerator,
+                self.model.backbone,
+                self.views,
+                self.validation,
+                self.config,
+                self.state_folder,
+                self.options.workers,
+            )
         learning = self._prepare(stage)
         if done > stage.begins:
             load_state(self.state_folder, accelerator, done)
@@ -240,14 +244,7 @@ class Trainer:
         labels_of = torch.from_numpy(self.training.labels)
         count = math.ceil(epoch_length(self.training, self.recipe) / self.recipe.batch / accelerator.num_processes)
         summed, right, named, seen = 0.0, 0, 0, 0
-        bar = tqdm(
-            batches,
-            desc=f"epoch {epoch} {phase.name}",
-            unit="batch",
-            total=count,
-            disable=not accelerator.is_main_process,
-            leave=False,
-        )
+        bar = progress(accelerator, batches, f"epoch {epoch} {phase.name}", count)
         for images, indices in bar:
             labels = labels_of[indices].to(accelerator.device)
             logits, loss = self._train_step(learning, phase, epoch, images.to(accelerator.device), labels)
