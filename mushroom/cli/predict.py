@@ -22,7 +22,6 @@ from mushroom.ray_streaming import answered_lines
 from mushroom.streaming import ListedFile, answer_line, answer_together, answers, listed_files, photo_files
 from mushroom.texts import percent, third_answer
 
-ENGINES = ("local", "ray")
 ENDINGS_TOLD = 4
 """Of the files that were skipped for their ending, the commonest endings are named."""
 
@@ -35,7 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="go on with the table OUT where it ends")
     parser.add_argument("--together", action="store_true", help="one answer: all photos show one mushroom")
     add_device_arguments(parser, BATCH)
-    parser.add_argument("--engine", choices=ENGINES, default="local", help="ray: on all machines of a Ray cluster")
+    parser.add_argument(
+        "--engine", choices=("local", "ray"), default="local", help="ray: on all machines of a Ray cluster"
+    )
 
 
 def add_device_arguments(parser: argparse.ArgumentParser, batch: int) -> None:

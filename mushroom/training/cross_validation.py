@@ -38,8 +38,8 @@ class Fold:
     train: pd.DataFrame
     validation: pd.DataFrame
     measured: pd.DataFrame
-    background: pd.DataFrame | None = None
-    others: pd.DataFrame | None = None
+    background: pd.DataFrame
+    others: pd.DataFrame
 
 
 Logits = tuple[np.ndarray, np.ndarray]
@@ -72,7 +72,9 @@ def list_folds(prepared: Prepared, count: int | None = None) -> list[Fold]:
     if "source" not in manifest or manifest.source.nunique() < 2:
         raise DatasetError("These photos are not known to be from several sources: there is nothing to leave out.")
     names = _numbered_folds(manifest, count) if count else _folds_by_source(manifest)
-    return [_fold(name, manifest, prepared.background, names == name) for name in dict.fromkeys(names)]
+    nothing = manifest.iloc[:0].assign(kind="")
+    background = nothing if prepared.background is None else prepared.background
+    return [_fold(name, manifest, background, names == name) for name in dict.fromkeys(names)]
 
 
 def _folds_by_source(manifest: pd.DataFrame) -> pd.Series:
@@ -92,12 +94,10 @@ def _numbered_folds(manifest: pd.DataFrame, count: int) -> pd.Series:
     return names
 
 
-def _fold(name: str, manifest: pd.DataFrame, background: pd.DataFrame | None, chosen: pd.Series) -> Fold:
+def _fold(name: str, manifest: pd.DataFrame, background: pd.DataFrame, chosen: pd.Series) -> Fold:
     measured = manifest[chosen]
     rest = manifest[~chosen & ~manifest.group.isin(measured.group)]
     train, validation = rest[rest.split == "train"], rest[rest.split == "validation"]
-    if background is None:
-        return Fold(name, train, validation, measured)
     theirs = background.source.isin(measured.source) & (background.source != "")
     learned = background[~theirs & (background.split == "train") & ~background.group.isin(background[theirs].group)]
     return Fold(name, train, validation, measured, learned, background[theirs])

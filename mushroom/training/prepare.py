@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -92,30 +92,25 @@ def prepare(
 
 def fetch(source: str) -> Path:
     """The local folder of a source, downloaded first where it is a Kaggle or Hugging Face dataset."""
-    if source.startswith(KAGGLE):
-        import kagglehub
-
-        return _downloaded(source, lambda: kagglehub.dataset_download(source.removeprefix(KAGGLE)))
-    if source.startswith(HUB_DATASET):
-        from huggingface_hub import snapshot_download
-
-        name = source.removeprefix(HUB_DATASET)
-        return _downloaded(source, lambda: snapshot_download(name, repo_type="dataset"))
-    folder = Path(source)
-    if not folder.is_dir():
-        raise DatasetError(f"There is no folder {folder}: give a folder of genus folders, or {KAGGLE_NINE_GENERA}.")
-    return folder
-
-
-def _downloaded(source: str, download: Callable[[], str]) -> Path:
     try:
-        return Path(download())
+        if source.startswith(KAGGLE):
+            import kagglehub
+
+            return Path(kagglehub.dataset_download(source.removeprefix(KAGGLE)))
+        if source.startswith(HUB_DATASET):
+            from huggingface_hub import snapshot_download
+
+            return Path(snapshot_download(source.removeprefix(HUB_DATASET), repo_type="dataset"))
     # Both libraries raise their transport's errors, of many unrelated types, when the network or account fails.
     except Exception as error:
         raise DatasetError(
             f"{source} can't be downloaded ({type(error).__name__}): check the name, the network and your account, "
             "or give a folder on this machine."
         ) from error
+    folder = Path(source)
+    if not folder.is_dir():
+        raise DatasetError(f"There is no folder {folder}: give a folder of genus folders, or {KAGGLE_NINE_GENERA}.")
+    return folder
 
 
 def _grouped(photos: pd.DataFrame, listings: Sequence[Listing], *, across_sources: bool) -> tuple[list[str], list[str]]:
