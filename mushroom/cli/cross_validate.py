@@ -1,6 +1,6 @@
 """Train without each source in turn, measure on it, and print how well that goes."""
 
-from argparse import ArgumentParser, Namespace
+import argparse
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import cache
@@ -25,13 +25,13 @@ Answer = Callable[[Fold, Path], Logits]
 RESULT_FILE = "cross_validation.json"
 
 
-def add_arguments(parser: ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder to work in, and for cross_validation.json")
     parser.add_argument("--folds", type=int, metavar="N", help="N folds of whole sources instead of a source each")
     add_training_arguments(parser)
 
 
-def run(args: Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Train and measure every fold; one that is finished is not trained again."""
     prepared = load_prepared(args.prepared)
     prepared.require_trainable()
@@ -47,14 +47,14 @@ def run(args: Namespace) -> int:
     return 0
 
 
-def trained_answer(args: Namespace, prepared: Prepared, recipe: Recipe) -> Answer:
+def trained_answer(args: argparse.Namespace, prepared: Prepared, recipe: Recipe) -> Answer:
     """Logits of a fold's photos by a network that is trained without their sources."""
 
     def answer(fold: Fold, folder: Path) -> Logits:
         training, others = learned_photos(prepared, fold.train, fold.background, recipe)
         validation = training_photos(prepared, fold.validation)
         own = {"out": folder, "resume": (folder / STATE_FOLDER / STATE_FILE).exists(), "rank": "genus"}
-        train_network(Namespace(**vars(args) | own), prepared, recipe, training, validation, others)
+        train_network(argparse.Namespace(**vars(args) | own), prepared, recipe, training, validation, others)
         network, config = load_checkpoint(folder)
         accelerator = Accelerator()
         network.to(accelerator.device)
@@ -67,7 +67,7 @@ def trained_answer(args: Namespace, prepared: Prepared, recipe: Recipe) -> Answe
     return answer
 
 
-def probe_answer(args: Namespace, prepared: Prepared, recipe: Recipe) -> Answer:
+def probe_answer(args: argparse.Namespace, prepared: Prepared, recipe: Recipe) -> Answer:
     """Logits of a fold's photos by a linear layer that never saw their sources, on features that are passed once."""
     backbone = backbone_of(args.backbone, args.start)
     config = new_config("probe", backbone, args.start, recipe, prepared, (), args.seed)

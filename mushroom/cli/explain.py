@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Explain a photo, or each of a folder; 3 if some could not be read. Raises MushroomError otherwise."""
+    """Explain a photo, or each of a folder; 3 if some could not be read. Raises MushroomError if none can."""
     # Asking for a second genus is asking for the method that argues against it.
     args.method = args.method or ("contrastive" if args.against else "gradcam")
     args.layers = args.layers[0] if args.layers in (["stages"], ["all"]) else args.layers

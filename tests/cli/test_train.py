@@ -72,20 +72,17 @@ def test_its_own_names_are_answered(run: Run, checkpoint: Path, photos: Path) ->
     assert Classifier.load(checkpoint).explain(read_photo_file(photo)).genus in COLOURS
 
 
-def test_evaluate_reproduces_the_report_to_the_last_digit(run: Run, checkpoint: Path, prepared: Path) -> None:
+def test_evaluate_reproduces_the_report_to_the_last_digit_from_predictions_alone_too(
+    run: Run, checkpoint: Path, prepared: Path
+) -> None:
     # Training looks at no test photo: the first evaluation does.
     assert sum(json.loads((checkpoint / "report.json").read_text())["photos"]["test"].values()) == 0
     assert run("evaluate", checkpoint, prepared).status == 0
-    before = (checkpoint / "report.json").read_text()
-    assert "rows true, columns told" in run("evaluate", checkpoint, prepared).out
-    assert (checkpoint / "report.json").read_text() == before
-
-
-def test_the_report_is_computed_from_predictions_csv_alone(run: Run, checkpoint: Path) -> None:
     before = [(checkpoint / name).read_text() for name in ("report.json", "README.md", "config.json")]
-    (checkpoint / "README.md").unlink()
-    assert run("evaluate", checkpoint, "--from-predictions").status == 0
-    assert [(checkpoint / name).read_text() for name in ("report.json", "README.md", "config.json")] == before
+    for photos in (prepared, "--from-predictions"):
+        (checkpoint / "README.md").unlink()
+        assert "rows true, columns told" in run("evaluate", checkpoint, photos).out
+        assert [(checkpoint / name).read_text() for name in ("report.json", "README.md", "config.json")] == before
     assert run("evaluate", checkpoint).refusal
 
 

@@ -5,22 +5,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from training_squares import table
 
 from mushroom.dataset import Prepared
 from mushroom.errors import DatasetError
 from mushroom.training.cross_validation import SMALL_SOURCES, Fold, cross_validate, list_folds, score_lines
 
 GENERA = ("Amanita", "Boletus")
-
-
-def table(counts: dict[tuple[str, str, str], int], **columns: str) -> pd.DataFrame:
-    """A manifest with so many photos of each (genus, source, split), each its own group."""
-    rows = [
-        {"photo": f"{genus}/{source}-{split}-{number}.jpg", "genus": genus, "source": source, "split": split}
-        for (genus, source, split), count in counts.items()
-        for number in range(count)
-    ]
-    return pd.DataFrame(rows).assign(group=lambda found: found.photo, **columns)
 
 
 def prepared_of(manifest: pd.DataFrame, background: pd.DataFrame | None = None) -> Prepared:
