@@ -71,16 +71,11 @@ def list_folds(prepared: Prepared, count: int | None = None) -> list[Fold]:
     manifest = prepared.manifest
     if "source" not in manifest or manifest.source.nunique() < 2:
         raise DatasetError("These photos are not known to be from several sources: there is nothing to leave out.")
-    names = _numbered_folds(manifest, count) if count else _folds_by_source(manifest)
+    large = manifest.source.map(manifest.source.value_counts()) >= SOURCE_PHOTOS
+    names = _numbered_folds(manifest, count) if count else manifest.source.where(large, SMALL_SOURCES)
     nothing = manifest.iloc[:0].assign(kind="")
     background = nothing if prepared.background is None else prepared.background
     return [_fold(name, manifest, background, names == name) for name in dict.fromkeys(names)]
-
-
-def _folds_by_source(manifest: pd.DataFrame) -> pd.Series:
-    counts = manifest.source.value_counts()
-    large = counts[counts >= SOURCE_PHOTOS].index
-    return manifest.source.where(manifest.source.isin(large), SMALL_SOURCES)
 
 
 def _numbered_folds(manifest: pd.DataFrame, count: int) -> pd.Series:
