@@ -21,7 +21,7 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    return run_one("train.py", __doc__, COMMANDS, arguments)
+    return run_one("train.py", __doc__, COMMANDS, arguments, "COMMAND")
 
 
 if __name__ == "__main__":

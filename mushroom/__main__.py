@@ -14,7 +14,7 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    return run_one("mushroom", __doc__, COMMANDS, arguments)
+    return run_one("mushroom", __doc__, COMMANDS, arguments, " | ".join(COMMANDS))
 
 
 if __name__ == "__main__":

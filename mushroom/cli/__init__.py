@@ -17,7 +17,9 @@ RESUMED = {
 """What is said of commands that were stopped."""
 
 
-def run_one(program: str, what: str | None, commands: Mapping[str, str], arguments: Sequence[str] | None) -> int:
+def run_one(
+    program: str, what: str | None, commands: Mapping[str, str], arguments: Sequence[str] | None, metavar: str
+) -> int:
     """Run the one of ``commands``, with what is said of each, that ``arguments`` name; returns the exit status.
 
     Each is in the module of its name, which is imported when it is asked for.
@@ -25,7 +27,7 @@ def run_one(program: str, what: str | None, commands: Mapping[str, str], argumen
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     parser = argparse.ArgumentParser(prog=program, description=what)
     parser.add_argument("--version", action="version", version=f"{program} {__version__}")
-    parsers = parser.add_subparsers(required=True, metavar=" | ".join(commands), dest="command")
+    parsers = parser.add_subparsers(required=True, metavar=metavar, dest="command")
     for name, description in commands.items():
         subparser = parsers.add_parser(name, help=description, description=description)
         if name in arguments[:1]:
