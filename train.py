@@ -1,49 +1,27 @@
 """Command line for making a model: prepare photos, train, evaluate, publish."""
 
-import argparse
-import importlib
 import sys
 from collections.abc import Sequence
 
-from mushroom.errors import run_command
+from mushroom.cli import run_one
 
-COMMANDS = (
-    "prepare",
-    "train",
-    "average",
-    "cross-validate",
-    "evaluate",
-    "agreement",
-    "neighbours",
-    "summary",
-    "export",
-    "publish",
-)
-"""Each is a file of ``mushroom/cli``, whose first line says what it does."""
-
-RESUMED = {
-    "train": "Go on with the same command and --resume.",
-    "cross-validate": "Go on with the same command.",
+COMMANDS = {
+    "prepare": "Photos in genus folders become a prepared folder: a manifest with a leak-free split.",
+    "train": "Prepared photos become a checkpoint folder.",
+    "average": "The mean of checkpoints that were fine-tuned from the same start becomes a checkpoint.",
+    "cross-validate": "Train without each source in turn, measure on it, and print how well that goes.",
+    "evaluate": "Write predictions.csv, report.json and the model card of a checkpoint.",
+    "agreement": "Measure how far checkpoints agree on the genus and on where they look.",
+    "neighbours": "Keep a network's features of the photos it learned from, so that the app finds the nearest at once.",
+    "summary": "Write the numbers of all checkpoints of a folder into the marked block of the README.",
+    "export": "Write a checkpoint as an ONNX file that needs nothing of this project, or as a folder that timm loads.",
+    "publish": "Send a checkpoint folder to the Hugging Face Hub, in one commit.",
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    args = parse(arguments)
-    return run_command(lambda: args.run(args), when_stopped=RESUMED.get(args.command, ""))
-
-
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The command line's values, ``run`` and ``command`` among them."""
-    parser = argparse.ArgumentParser(prog="train.py", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
-    for name in COMMANDS:
-        module = importlib.import_module(f"mushroom.cli.{name.replace('-', '_')}")
-        first_line = str(module.__doc__).splitlines()[0]
-        command = commands.add_parser(name, help=first_line, description=module.__doc__)
-        module.add_arguments(command)
-        command.set_defaults(run=module.run)
-    return parser.parse_args(arguments)
+    return run_one("train.py", __doc__, COMMANDS, arguments, "COMMAND")
 
 
 if __name__ == "__main__":

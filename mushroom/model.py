@@ -150,7 +150,7 @@ def create_backbone(name: str, input_px: int | None = None, *, pretrained: bool 
             raise
         raise CheckpointError(
             f"The pretrained weights of {timm_name} can't be fetched ({type(error).__name__}): connect to the "
-            "Hugging Face Hub, give a file with --backbone-weights, or train with --random-backbone."
+            "Hugging Face Hub, give a file with --start FILE, or train with --start random."
         ) from error
     if pretrained and in_registry:
         load_backbone_weights(backbone, registry_state(timm_name))
@@ -183,7 +183,7 @@ def _create_alexnet(pretrained: bool) -> nn.Module:
         alexnet = torchvision.models.alexnet(weights=weights)
     except OSError as error:
         raise CheckpointError(
-            "AlexNet's pretrained weights can't be fetched: connect to the network or use --random-backbone."
+            "AlexNet's pretrained weights can't be fetched: connect to the network or use --start random."
         ) from error
     alexnet.num_features = alexnet.classifier[6].in_features
     alexnet.classifier[6] = nn.Identity()

@@ -65,9 +65,9 @@ def test_pages_count_as_right_what_the_report_counts_as_told_right(folder: Path)
     assert verdict.confusion(answers, records.names(folder).names) == [list(row) for row in test.confusion]
 
 
-def rounded(values: dict[str, Any]) -> Any:
-    """The same with every float inside to nine digits."""
-    return json.loads(json.dumps(values), parse_float=lambda digits: round(float(digits), 9))
+def rounded(report: Report) -> Any:
+    """As JSON has it, with every float inside to nine digits."""
+    return json.loads(json.dumps(asdict(report)), parse_float=lambda text: round(float(text), 9))
 
 
 @pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)
@@ -79,7 +79,7 @@ def test_a_report_is_computed_from_the_predictions_beside_it(folder: Path) -> No
     measured = {"faithfulness", "latency", "data_fingerprint", "weights_sha256", "rank"}
     again = replace(again, **{name: getattr(report, name) for name in measured})
     # Processors add up sums in other orders: their last digits differ.
-    assert rounded(asdict(again)) == rounded(asdict(report))
+    assert rounded(again) == rounded(report)
     assert report.faithfulness is not None
     config = read_config(folder)
     assert (config.temperature, config.unknown_threshold) == (report.temperature, report.unknown.threshold)

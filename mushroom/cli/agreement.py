@@ -10,7 +10,6 @@ from mushroom.evaluation.agreement import agreement_again, measure_agreement, wr
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what ``run`` takes."""
     parser.add_argument("prepared", type=Path, nargs="?", help="folder that prepare wrote")
     parser.add_argument("--models", type=Path, default=Path("assets/models"), help="folder of checkpoint folders")
     parser.add_argument(
@@ -36,11 +35,10 @@ def run(args: argparse.Namespace) -> int:
             f"{pair.models[0]} and {pair.models[1]}: same genus {pair.same_genus:.3f} of {pair.photos}, "
             f"heatmaps' rank correlation {heatmaps} over {pair.sample}"
         )
-        differences = {
-            "accuracy": (pair.accuracy_difference, pair.accuracy_difference_interval),
-            "macro-F1": (pair.macro_f1_difference, pair.macro_f1_difference_interval),
-        }
-        for score, (difference, (low, high)) in differences.items():
-            print(f"  {score} of the first less that of the other: {difference:+.3f}", end="")
-            print(f" (95 % interval {low:+.3f} to {high:+.3f})")
+        for score, difference, (low, high) in (
+            ("accuracy", pair.accuracy_difference, pair.accuracy_difference_interval),
+            ("macro-F1", pair.macro_f1_difference, pair.macro_f1_difference_interval),
+        ):
+            interval = f"(95 % interval {low:+.3f} to {high:+.3f})"
+            print(f"  {score} of the first less that of the other: {difference:+.3f} {interval}")
     return 0

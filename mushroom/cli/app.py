@@ -6,14 +6,13 @@ from pathlib import Path
 
 from mushroom.assets import CHECKOUT, IN_CHECKOUT, PACKAGE
 from mushroom.checkpoint import CHECKPOINTS_VARIABLE, HUB_PREFIX, MODEL_VARIABLE, WEIGHTS_FILE
-from mushroom.errors import CheckpointError, run_command
+from mushroom.errors import CheckpointError
 
 SCRIPT = CHECKOUT / "app.py" if IN_CHECKOUT else PACKAGE / "app" / "installed_app.py"
 """What Streamlit runs, with its settings in ``.streamlit`` beside it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what ``run`` takes."""
     parser.add_argument(
         "--checkpoint", help="checkpoint folder, folder of such, or hf://USER/NAME; else those that ship"
     )
@@ -21,11 +20,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve the app until it is stopped; 1 if it can't be."""
-    return run_command(lambda: serve(args))
-
-
-def serve(args: argparse.Namespace) -> int:
     """Serve the app; does not come back. Raises CheckpointError where there is no such checkpoint."""
     os.environ.update(environment(args.checkpoint))
     options = ["--server.port", str(args.port)] if args.port else []

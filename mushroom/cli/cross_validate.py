@@ -2,17 +2,18 @@
 
 import argparse
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 from accelerate import Accelerator
 
-from mushroom.checkpoint import load_checkpoint
+from mushroom.checkpoint import load_checkpoint, write_json
 from mushroom.cli.train import add_training_arguments, recipe_of, train_network
 from mushroom.dataset import Prepared, load_prepared
-from mushroom.training.cross_validation import Fold, Logits, cross_validate, list_folds, score_lines, write_result
-from mushroom.training.data import TrainingPhotos, other_genera, training_photos
+from mushroom.training.cross_validation import Fold, Logits, cross_validate, list_folds, score_lines
+from mushroom.training.data import TrainingPhotos, learned_photos, training_photos
 from mushroom.training.features import answers
 from mushroom.training.probe import fit_head
 from mushroom.training.provenance import command_line, git_commit
@@ -21,10 +22,10 @@ from mushroom.training.start import backbone_of, check_sizes, new_config, new_ne
 from mushroom.training.state import STATE_FILE, STATE_FOLDER, claim_folder
 
 Answer = Callable[[Fold, Path], Logits]
+RESULT_FILE = "cross_validation.json"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what ``run`` takes."""
     parser.add_argument("--out", type=Path, required=True, help="folder to work in, and for cross_validation.json")
     parser.add_argument("--folds", type=int, metavar="N", help="N folds of whole sources instead of a source each")
     add_training_arguments(parser)
@@ -41,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
 
     answer = trained_answer(args, prepared, recipe) if recipe.phases else probe_answer(args, prepared, recipe)
     result = cross_validate(list_folds(prepared, args.folds), prepared.genera, args.out, answer)
-    write_result(args.out, result, what)
+    write_json(args.out / RESULT_FILE, what | asdict(result))
     print("\n".join(score_lines(result)))
     return 0
 
@@ -50,10 +51,10 @@ def trained_answer(args: argparse.Namespace, prepared: Prepared, recipe: Recipe)
     """Logits of a fold's photos by a network that is trained without their sources."""
 
     def answer(fold: Fold, folder: Path) -> Logits:
-        training, others = learned_photos(prepared, fold, recipe)
+        training, others = learned_photos(prepared, fold.train, fold.background, recipe)
         validation = training_photos(prepared, fold.validation)
-        resume = (folder / STATE_FOLDER / STATE_FILE).exists()
-        train_network(args, prepared, recipe, training, validation, others, folder, resume)
+        own = {"out": folder, "resume": (folder / STATE_FOLDER / STATE_FILE).exists(), "rank": "genus"}
+        train_network(argparse.Namespace(**vars(args) | own), prepared, recipe, training, validation, others)
         network, config = load_checkpoint(folder)
         accelerator = Accelerator()
         network.to(accelerator.device)
@@ -75,16 +76,15 @@ def probe_answer(args: argparse.Namespace, prepared: Prepared, recipe: Recipe) -
 
     @cache
     def features() -> dict[Path, np.ndarray]:
-        manifest, background = prepared.manifest, prepared.background
-        rows = None if background is None else background[background.split != "test"]
-        photos = training_photos(prepared, manifest[manifest.split != "test"], rows)
+        seen = prepared.without_split("test")
+        photos = training_photos(seen, seen.manifest, seen.background)
         accelerator = Accelerator(mixed_precision=args.mixed_precision)
         network.to(accelerator.device)
         found = answers(accelerator, network.backbone, photos, config, args.workers).numpy()
         return dict(zip(photos.paths, found, strict=True))
 
     def answer(fold: Fold, folder: Path) -> Logits:
-        training, others = learned_photos(prepared, fold, recipe)
+        training, others = learned_photos(prepared, fold.train, fold.background, recipe)
         logits = len(prepared.genera) + len(others)
         weight, bias = fit_head(np.stack([features()[path] for path in training.paths]), training, recipe, logits)
         known, rest = (
@@ -94,13 +94,6 @@ def probe_answer(args: argparse.Namespace, prepared: Prepared, recipe: Recipe) -
         return known, rest
 
     return answer
-
-
-def learned_photos(prepared: Prepared, fold: Fold, recipe: Recipe) -> tuple[TrainingPhotos, tuple[str, ...]]:
-    """The photos to learn a fold from, and the other genera that get a logit."""
-    background = fold.background if recipe.background else None
-    others = other_genera(prepared, background)
-    return training_photos(prepared, fold.train, background, others), others
 
 
 def measured_photos(prepared: Prepared, fold: Fold) -> tuple[TrainingPhotos, TrainingPhotos]:

@@ -6,20 +6,13 @@ from pathlib import Path
 from mushroom.checkpoint import find_checkpoint
 from mushroom.classifier import BATCH
 from mushroom.cli.predict import add_device_arguments
-from mushroom.dataset import Prepared, load_prepared
+from mushroom.dataset import load_prepared
 from mushroom.errors import DatasetError
-from mushroom.evaluation.evaluate import (
-    FAITHFULNESS_SAMPLE,
-    evaluate,
-    report_again,
-    with_faithfulness,
-    with_latency,
-)
+from mushroom.evaluation.evaluate import FAITHFULNESS_SAMPLE, evaluate, report_again, with_faithfulness, with_latency
 from mushroom.evaluation.report_text import report_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what ``run`` takes."""
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("prepared", type=Path, nargs="?", help="folder that prepare wrote")
     parser.add_argument(
@@ -55,10 +48,4 @@ def run(args: argparse.Namespace) -> int:
     if args.latency:
         report = with_latency(checkpoint, report, args.device)
     print(report_text(report, args.split))
-    return 0
-
-
-def print_evaluation(checkpoint: Path, prepared: Prepared, split: str) -> int:
-    """Evaluate a checkpoint folder and print one split's report."""
-    print(report_text(evaluate(checkpoint, prepared, device="auto"), split))
     return 0

@@ -12,13 +12,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from PIL import Image
 
 from mushroom.classifier import Classifier, Explanation
 from mushroom.cli.predict import add_device_arguments, json_line, require_photos, shown, summary
-from mushroom.errors import DONE, SOME_PHOTOS_FAILED, ExplanationError, PhotoError, run_command
+from mushroom.errors import DONE, SOME_PHOTOS_FAILED, ExplanationError, PhotoError
 from mushroom.explain import faithfulness, overlays
 from mushroom.explain.methods import METHODS
 from mushroom.explain.regions import hottest_mask, hottest_regions
@@ -39,7 +40,6 @@ BATCH = 4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what ``run`` takes."""
     parser.add_argument("photo", metavar="PHOTO_OR_FOLDER", help="also s3://BUCKET/FOLDER")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write; one a photo in it")
     parser.add_argument("--checkpoint", help="checkpoint folder or hf://USER/NAME; else the one that ships")
@@ -53,12 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the pictures and numbers; 3 if some photos could not be read, 1 if nothing could be done."""
-    return run_command(lambda: explain(args), when_stopped="Go on with the same command and --resume.")
-
-
-def explain(args: argparse.Namespace) -> int:
-    """Explain a photo, or each photo of a folder; the exit status. Raises MushroomError where it can't be done."""
+    """Explain a photo, or each of a folder; 3 if some could not be read. Raises MushroomError if none can."""
     # Asking for a second genus is asking for the method that argues against it.
     args.method = args.method or ("contrastive" if args.against else "gradcam")
     args.layers = args.layers[0] if args.layers in (["stages"], ["all"]) else args.layers
@@ -145,12 +140,18 @@ def asked_for(args: argparse.Namespace) -> dict[str, Any]:
 
 def is_explained(out: Path, file: ListedFile, args: argparse.Namespace, classifier: Classifier) -> bool:
     """Whether ``out`` holds the explanation of this very file, by this network, as it is asked for now."""
+    found = numbers_in(out)
+    expected = {**about(file, classifier), "schema_version": SCHEMA_VERSION, "asked": asked_for(args)}
+    return all(found.get(name) == value for name, value in expected.items())
+
+
+def numbers_in(out: Path) -> dict[str, Any]:
+    """What the explanation in ``out`` says; empty where there is none that can be read."""
     try:
         found = json.loads((out / EXPLANATION_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
-    expected = {**about(file, classifier), "schema_version": SCHEMA_VERSION, "asked": asked_for(args)}
-    return isinstance(found, dict) and all(found.get(name) == value for name, value in expected.items())
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def about(file: ListedFile, classifier: Classifier) -> dict[str, Any]:
@@ -200,15 +201,9 @@ def explanation_numbers(
 
 def top_region(heatmap: np.ndarray, size: tuple[int, int]) -> dict[str, int] | None:
     """The box around the hottest fifth of a photo of ``size`` (width, height), in pixels; None where it is empty."""
-    rows, columns = np.nonzero(hottest_mask(heatmap, TOP_REGION_PERCENT, size))
-    if not len(rows):
-        return None
-    return {
-        "left": int(columns.min()),
-        "top": int(rows.min()),
-        "right": int(columns.max()) + 1,
-        "bottom": int(rows.max()) + 1,
-    }
+    mask = hottest_mask(heatmap, TOP_REGION_PERCENT, size)
+    left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
+    return {"left": left, "top": top, "right": left + width, "bottom": top + height} if width else None
 
 
 def add_faithfulness(
@@ -251,19 +246,11 @@ def _put_in_place(aside: Path, out: Path, names: list[str]) -> None:
     if not out.exists() or not any(out.iterdir()):
         os.replace(aside, out)
         return
-    before = (out / EXPLANATION_FILE).read_text(encoding="utf-8") if (out / EXPLANATION_FILE).exists() else "{}"
+    before = numbers_in(out).get("files", [])
     (out / EXPLANATION_FILE).unlink(missing_ok=True)
-    for name in _files_listed(before):
-        (out / name).unlink(missing_ok=True)
+    for name in before:
+        if isinstance(name, str) and name == Path(name).name and name.endswith(".png"):
+            (out / name).unlink(missing_ok=True)
     for name in names:
         os.replace(aside / name, out / name)
     aside.rmdir()
-
-
-def _files_listed(numbers: str) -> list[str]:
-    """The pictures that an explanation says it has beside it; none where it can't be read."""
-    try:
-        listed = json.loads(numbers).get("files", [])
-    except (ValueError, AttributeError):
-        return []
-    return [name for name in listed if isinstance(name, str) and name == Path(name).name and name.endswith(".png")]

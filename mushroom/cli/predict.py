@@ -17,18 +17,16 @@ from mushroom import table
 from mushroom.checkpoint import HUB_PREFIX
 from mushroom.classifier import BATCH, DEVICES, Classifier
 from mushroom.engine import WORTH_EXPORTING, speed_up
-from mushroom.errors import DONE, SOME_PHOTOS_FAILED, PhotoError, PredictError, run_command
+from mushroom.errors import DONE, SOME_PHOTOS_FAILED, PhotoError, PredictError
 from mushroom.ray_streaming import answered_lines
 from mushroom.streaming import ListedFile, answer_line, answer_together, answers, listed_files, photo_files
 from mushroom.texts import percent, third_answer
 
-ENGINES = ("local", "ray")
 ENDINGS_TOLD = 4
 """Of the files that were skipped for their ending, the commonest endings are named."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what ``run`` takes."""
     parser.add_argument("photos", nargs="+", metavar="PHOTO_OR_FOLDER", help="also s3://BUCKET/FOLDER")
     parser.add_argument("--checkpoint", help="checkpoint folder or hf://USER/NAME; else the one that ships")
     parser.add_argument("--json", action="store_true", help="print one JSON line a photo")
@@ -36,7 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="go on with the table OUT where it ends")
     parser.add_argument("--together", action="store_true", help="one answer: all photos show one mushroom")
     add_device_arguments(parser, BATCH)
-    parser.add_argument("--engine", choices=ENGINES, default="local", help="ray: on all machines of a Ray cluster")
+    parser.add_argument(
+        "--engine", choices=("local", "ray"), default="local", help="ray: on all machines of a Ray cluster"
+    )
 
 
 def add_device_arguments(parser: argparse.ArgumentParser, batch: int) -> None:
@@ -53,13 +53,7 @@ def photo_count(text: str) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Predict every photo; 3 if some could not be read, 1 if nothing could be done, 130 if stopped."""
-    hint = "Go on with the same command and --resume." if args.csv else ""
-    return run_command(lambda: predict(args), when_stopped=hint)
-
-
-def predict(args: argparse.Namespace) -> int:
-    """Predict every photo; the exit status. Raises MushroomError where nothing can be done."""
+    """Predict every photo; 3 if some could not be read. Raises MushroomError where nothing can be done."""
     require_possible(args)
     require_photos(args.photos)
     classifier = Classifier.load(args.checkpoint, device=args.device, batch=args.batch)

@@ -2,31 +2,28 @@
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from accelerate import PartialState
 
-from mushroom.cli.evaluate import print_evaluation
 from mushroom.dataset import Prepared, load_prepared
+from mushroom.evaluation.evaluate import evaluate
+from mushroom.evaluation.report_text import report_text
 from mushroom.model import GenusNet
 from mushroom.texts import RANKS
-from mushroom.training.data import TrainingPhotos, background_rows, other_genera, training_photos
+from mushroom.training.data import TrainingPhotos, learned_photos, training_photos
 from mushroom.training.pictures import draw_heatmap, draw_views
 from mushroom.training.probe import train_probe
 from mushroom.training.recipes import RECIPES, Recipe, with_epochs, with_setting
-from mushroom.training.start import PRETRAINED, RANDOM, backbone_of, check_sizes, new_config, new_network
+from mushroom.training.start import PRETRAINED, backbone_of, check_sizes, new_config, new_network
 from mushroom.training.state import STATE_FOLDER
 from mushroom.training.trainer import Trainer, TrainingOptions
 
-GENUS = "genus"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what ``run`` takes."""
     parser.add_argument("--out", type=Path, required=True, help="checkpoint folder to write")
     add_training_arguments(parser)
-    parser.add_argument("--rank", choices=sorted(RANKS), default=GENUS, help="what the names of the folders are")
+    parser.add_argument("--rank", choices=sorted(RANKS), default="genus", help="what the names of the folders are")
     parser.add_argument("--resume", action="store_true", help="go on after the last finished epoch")
 
 
@@ -35,22 +32,21 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("prepared", type=Path, help="folder that prepare wrote")
     parser.add_argument("--recipe", choices=sorted(RECIPES), default="default")
     parser.add_argument("--backbone", help="timm name, or alexnet; else that of --start, or tf_efficientnet_lite2")
-    start = parser.add_mutually_exclusive_group()
-    start.add_argument(
+    parser.add_argument(
         "--start",
         "--backbone-weights",
         default=PRETRAINED,
         metavar="CHECKPOINT",
-        help="checkpoint folder, or safetensors with timm's names, whose backbone training starts from",
+        help="checkpoint folder, or safetensors with timm's names, whose backbone training starts from; or random",
     )
-    start.add_argument(
-        "--random-backbone", action="store_const", const=RANDOM, dest="start", help="start from random numbers"
-    )
-    parser.add_argument("--input-px", type=int, metavar="PX", help="side that the finished network sees")
     parser.add_argument("--epochs", type=int, nargs="+", metavar="N", help="epochs of each phase of the recipe")
-    parser.add_argument("--batch", type=int, help="photos a step")
     parser.add_argument(
-        "--set", nargs="+", action="extend", default=[], metavar="NAME=NUMBER", help="change the recipe: see recipes.py"
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=NUMBER",
+        help="change the recipe, batch=16 for instance, or input_px, the side that the network sees: see recipes.py",
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1, help="threads that read photos ahead of the network")
@@ -66,17 +62,18 @@ def run(args: argparse.Namespace) -> int:
     prepared = load_prepared(args.prepared)
     prepared.require_trainable()
     recipe = recipe_of(args)
-    background = background_rows(prepared, recipe)
-    others = other_genera(prepared, background)
-    manifest = prepared.manifest
-    training = training_photos(prepared, manifest[manifest.split == "train"], background, others)
+    manifest, background = prepared.manifest, prepared.background
+    background = None if background is None else background[background.split == "train"]
+    training, others = learned_photos(prepared, manifest[manifest.split == "train"], background, recipe)
     validation = training_photos(prepared, manifest[manifest.split == "validation"])
-    train_network(args, prepared, recipe, training, validation, others, args.out, args.resume, args.rank)
+    train_network(args, prepared, recipe, training, validation, others)
     if not PartialState().is_main_process:
         return 0
     draw_views(training, recipe, args.out / STATE_FOLDER, args.seed)
     # The test split is looked at by `evaluate` alone, once a network that ships.
-    return print_evaluation(args.out, prepared.without_split("test"), "validation")
+    report = evaluate(args.out, prepared.without_split("test"), device="auto")
+    print(report_text(report, "validation"))
+    return 0
 
 
 def train_network(
@@ -86,21 +83,18 @@ def train_network(
     training: TrainingPhotos,
     validation: TrainingPhotos,
     others: Sequence[str],
-    out: Path,
-    resume: bool,
-    rank: str = GENUS,
 ) -> None:
-    """Train by ``recipe`` into the checkpoint folder ``out``."""
+    """Train by ``recipe`` into the checkpoint folder ``args.out``."""
     backbone = backbone_of(args.backbone, args.start)
     sources = training.sources.tolist()
-    config = new_config(out.name, backbone, args.start, recipe, prepared, others, args.seed, rank, sources)
+    config = new_config(args.out.name, backbone, args.start, recipe, prepared, others, args.seed, args.rank, sources)
     model = new_network(config, args.start, args.seed)
     check_sizes(model, config, recipe)
 
     def after_epoch(network: GenusNet, epoch: int) -> None:
-        draw_heatmap(network, config, validation.paths[0], out / STATE_FOLDER, epoch)
+        draw_heatmap(network, config, validation.paths[0], args.out / STATE_FOLDER, epoch)
 
-    options = TrainingOptions(out, args.seed, args.workers, args.mixed_precision, resume, after_epoch)
+    options = TrainingOptions(args.out, args.seed, args.workers, args.mixed_precision, args.resume, after_epoch)
     if recipe.phases:
         Trainer(model, config, recipe, training, validation, options).run()
     else:
@@ -110,12 +104,8 @@ def train_network(
 def recipe_of(args: argparse.Namespace) -> Recipe:
     """The recipe that the command line names, with what it changes."""
     recipe = RECIPES[args.recipe]
-    if args.batch:
-        recipe = replace(recipe, batch=args.batch)
     if args.epochs:
         recipe = with_epochs(recipe, args.epochs)
-    if args.input_px:
-        recipe = replace(recipe, input_px=args.input_px)
     for setting in args.set:
         recipe = with_setting(recipe, setting)
     return recipe

@@ -8,15 +8,15 @@ import torch
 
 from mushroom.checkpoint import load_checkpoint, save_checkpoint, weights_hash
 from mushroom.errors import TrainingError
-from mushroom.model import Ancestor, GenusNet, ModelConfig, Provenance
+from mushroom.model import Ancestor, Provenance
 from mushroom.training.provenance import command_line, git_commit, library_versions
 
 SAME = ("backbone", "input_px", "mean", "std", "head_widths", "genera", "other_genera", "data_fingerprint")
 """What must be the same of all configs for a mean to make sense."""
 
 
-def average_checkpoints(folders: Sequence[Path], out: Path) -> ModelConfig:
-    """Write the checkpoint ``out`` whose every tensor is the mean of those of ``folders``; returns its config.
+def average_checkpoints(folders: Sequence[Path], out: Path) -> None:
+    """Write the checkpoint ``out`` whose every tensor is the mean of those of ``folders``.
 
     All must have been fine-tuned from the same start: between others lie networks worse than any of them. A folder
     named twice counts twice. Raises TrainingError where they don't fit together.
@@ -27,30 +27,22 @@ def average_checkpoints(folders: Sequence[Path], out: Path) -> ModelConfig:
         for name in SAME:
             if getattr(config, name) != getattr(first, name):
                 raise TrainingError(f"{folder} and {folders[0]} differ in {name}: only networks that are built alike.")
-    ancestors = tuple(
-        Ancestor("mean", config.name, weights_hash(folder)) for folder, (_, config) in zip(folders, loaded, strict=True)
-    )
+    names = [config.name for _, config in loaded]
+    ancestors = [Ancestor("mean", name, weights_hash(folder)) for name, folder in zip(names, folders, strict=True)]
     sources = {source for _, config in loaded for source in config.provenance.sources}
     config = replace(
         first,
         name=out.name,
         temperature=1.0,
         unknown_threshold=None,
-        provenance=Provenance(command_line(), "checkpoint", ancestors, tuple(sorted(sources))),
+        provenance=Provenance(command_line(), "checkpoint", tuple(ancestors), tuple(sorted(sources))),
         versions=library_versions(),
         git_commit=git_commit(),
     )
-    network = average([model for model, _ in loaded])
+    network = loaded[0][0]
+    states = [model.state_dict() for model, _ in loaded]
+    for key, value in states[0].items():
+        # Counters stay the first's.
+        if value.is_floating_point():
+            value.copy_(torch.stack([state[key] for state in states]).mean(dim=0))
     save_checkpoint(out, network, config, half=bool(first.recipe.get("half")))
-    return config
-
-
-def average(networks: Sequence[GenusNet]) -> GenusNet:
-    """The first of ``networks``, changed in place to the mean of all; counters stay the first's."""
-    states = [network.state_dict() for network in networks]
-    mean = {
-        key: torch.stack([state[key] for state in states]).mean(dim=0) if value.is_floating_point() else value
-        for key, value in states[0].items()
-    }
-    networks[0].load_state_dict(mean)
-    return networks[0]

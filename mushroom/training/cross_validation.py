@@ -7,16 +7,14 @@ splits are seen: what is chosen so has not seen the test split.
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
 from mushroom.calibration import unknown_score
-from mushroom.checkpoint import write_json
 from mushroom.dataset import Prepared
 from mushroom.errors import DatasetError
 from mushroom.evaluation.metrics import auroc, bootstrap_interval
@@ -27,8 +25,6 @@ SOURCE_PHOTOS = 100
 SMALL_SOURCES = "all smaller sources"
 TURNED_AWAY = 0.10
 """Share of known photos that may be turned away where the others that are caught are counted."""
-
-RESULT_FILE = "cross_validation.json"
 
 
 @dataclass(frozen=True)
@@ -42,8 +38,8 @@ class Fold:
     train: pd.DataFrame
     validation: pd.DataFrame
     measured: pd.DataFrame
-    background: pd.DataFrame | None = None
-    others: pd.DataFrame | None = None
+    background: pd.DataFrame
+    others: pd.DataFrame
 
 
 Logits = tuple[np.ndarray, np.ndarray]
@@ -71,20 +67,15 @@ def list_folds(prepared: Prepared, count: int | None = None) -> list[Fold]:
 
     Near-duplicates of what is measured on are never learned from. Raises DatasetError where no sources are known.
     """
-    manifest = prepared.manifest[prepared.manifest.split != "test"]
+    prepared = prepared.without_split("test")
+    manifest = prepared.manifest
     if "source" not in manifest or manifest.source.nunique() < 2:
         raise DatasetError("These photos are not known to be from several sources: there is nothing to leave out.")
-    names = _numbered_folds(manifest, count) if count else _folds_by_source(manifest)
-    background = None
-    if prepared.background is not None:
-        background = prepared.background[prepared.background.split != "test"]
+    large = manifest.source.map(manifest.source.value_counts()) >= SOURCE_PHOTOS
+    names = _numbered_folds(manifest, count) if count else manifest.source.where(large, SMALL_SOURCES)
+    nothing = manifest.iloc[:0].assign(kind="")
+    background = nothing if prepared.background is None else prepared.background
     return [_fold(name, manifest, background, names == name) for name in dict.fromkeys(names)]
-
-
-def _folds_by_source(manifest: pd.DataFrame) -> pd.Series:
-    counts = manifest.source.value_counts()
-    large = counts[counts >= SOURCE_PHOTOS].index
-    return manifest.source.where(manifest.source.isin(large), SMALL_SOURCES)
 
 
 def _numbered_folds(manifest: pd.DataFrame, count: int) -> pd.Series:
@@ -98,12 +89,10 @@ def _numbered_folds(manifest: pd.DataFrame, count: int) -> pd.Series:
     return names
 
 
-def _fold(name: str, manifest: pd.DataFrame, background: pd.DataFrame | None, chosen: pd.Series) -> Fold:
+def _fold(name: str, manifest: pd.DataFrame, background: pd.DataFrame, chosen: pd.Series) -> Fold:
     measured = manifest[chosen]
     rest = manifest[~chosen & ~manifest.group.isin(measured.group)]
     train, validation = rest[rest.split == "train"], rest[rest.split == "validation"]
-    if background is None:
-        return Fold(name, train, validation, measured)
     theirs = background.source.isin(measured.source) & (background.source != "")
     learned = background[~theirs & (background.split == "train") & ~background.group.isin(background[theirs].group)]
     return Fold(name, train, validation, measured, learned, background[theirs])
@@ -111,23 +100,23 @@ def _fold(name: str, manifest: pd.DataFrame, background: pd.DataFrame | None, ch
 
 def score(folds: Sequence[Fold], answers: Sequence[Logits], genera: Sequence[str], seconds: float) -> Score:
     """Scores over the photos of all folds together. How many logits there are may differ from fold to fold."""
-    labels = [np.array([genera.index(genus) for genus in fold.measured.genus]) for fold in folds]
-    rights = [known[:, : len(genera)].argmax(1) == own for (known, _), own in zip(answers, labels, strict=True)]
     unknown, others = (
         np.concatenate([unknown_score(logits, len(genera)) for logits in part]) for part in zip(*answers, strict=True)
     )
-    sources = {fold.name: (float(own.mean()), len(own)) for fold, own in zip(folds, rights, strict=True)}
-    right, label = np.concatenate(rights), np.concatenate(labels)
-    recall = {genus: float(right[label == i].mean()) for i, genus in enumerate(genera) if (label == i).any()}
-    low, high = bootstrap_interval(np.mean, right)
+    photos = pd.concat([fold.measured.assign(fold=fold.name) for fold in folds])
+    told = np.concatenate([known[:, : len(genera)].argmax(1) for known, _ in answers])
+    photos["right"] = photos.genus == np.array(genera)[told]
+    recall = photos.groupby("genus").right.mean().reindex(genera).dropna().to_dict()
+    sources = photos.groupby("fold", sort=False).right.agg(["mean", "size"])
+    right = photos.right.to_numpy()
     threshold = np.quantile(unknown, 1 - TURNED_AWAY)
     return Score(
         photos=len(right),
         accuracy=float(right.mean()),
-        accuracy_interval=(low, high),
+        accuracy_interval=bootstrap_interval(np.mean, right),
         mean_recall=float(np.mean(list(recall.values()))),
         recall=recall,
-        sources=sources,
+        sources={row.Index: (row.mean, row.size) for row in sources.itertuples()},
         others=len(others),
         others_auroc=auroc(unknown, others) if len(others) else None,
         others_caught=float((others > threshold).mean()) if len(others) else None,
@@ -162,11 +151,6 @@ def cross_validate(
             found.append((saved["known"], saved["others"]))
             seconds += float(saved["seconds"])
     return score(folds, found, genera, seconds)
-
-
-def write_result(folder: Path, result: Score, what: dict[str, Any]) -> None:
-    """``cross_validation.json``: the score, and ``what`` was tried."""
-    write_json(folder / RESULT_FILE, what | asdict(result))
 
 
 def score_lines(result: Score) -> Iterator[str]:

@@ -16,7 +16,6 @@ import pandas as pd
 import torch
 
 from mushroom.dataset import Prepared, read_prepared_photo
-from mushroom.photos import Preprocessing, to_tensor
 from mushroom.streaming import BATCHES_AHEAD, read_ahead
 from mushroom.training.augmentation import AUGMENTATIONS, resized
 from mushroom.training.recipes import Recipe
@@ -74,11 +73,13 @@ def other_genera(prepared: Prepared, background: pd.DataFrame | None) -> tuple[s
     return tuple(sorted(map(str, counts[counts >= OTHER_GENUS_PHOTOS].index))) or (OTHER,)
 
 
-def background_rows(prepared: Prepared, recipe: Recipe) -> pd.DataFrame | None:
-    """The training photos that are none of the genera, where there are any and the recipe wants them."""
-    if prepared.background is None or not recipe.background:
-        return None
-    return prepared.background[prepared.background.split == "train"]
+def learned_photos(
+    prepared: Prepared, known: pd.DataFrame, background: pd.DataFrame | None, recipe: Recipe
+) -> tuple[TrainingPhotos, tuple[str, ...]]:
+    """Photos to learn from, those that are none of the genera where the recipe wants them; and ``other_genera``."""
+    background = background if recipe.background else None
+    others = other_genera(prepared, background)
+    return training_photos(prepared, known, background, others), others
 
 
 def training_photos(
@@ -172,13 +173,15 @@ def class_weights(labels: np.ndarray, classes: int) -> torch.Tensor:
 class AugmentedViews:
     """Views of photos, uint8 (3, train_px, train_px): each depends on seed, round and photo alone.
 
-    Decoded photos are kept in memory, as large as views need them, as long as they fit.
+    Decoded photos are kept in memory, as large as views need them, as long as they fit. ``count``: as many views of a
+    photo does a frozen phase take turns with.
     """
 
     def __init__(self, photos: TrainingPhotos, recipe: Recipe, seed: int) -> None:
         self.photos = photos
         self.augment = AUGMENTATIONS[recipe.augmentation]
         self.train_px = recipe.train_px
+        self.count = recipe.views
         self.seed = seed
         self.decoded: dict[int, np.ndarray] = {}
         self.bytes_left = KEPT_BYTES
@@ -203,11 +206,6 @@ class AugmentedViews:
             self.bytes_left -= picture.nbytes
             self.decoded[index] = picture
         return picture
-
-
-def plain_image(path: Path, preprocessing: Preprocessing) -> torch.Tensor:
-    """A photo exactly as the finished network sees it, float32 (3, input_px, input_px), normalised."""
-    return to_tensor(read_prepared_photo(path), preprocessing)
 
 
 def batches_ahead(

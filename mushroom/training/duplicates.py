@@ -12,14 +12,12 @@ NEAR_DUPLICATE_BITS = 6
 
 
 def near_duplicate_pairs(photos: pd.DataFrame) -> np.ndarray:
-    """Pairs (n, 2) of row numbers whose ``sha256`` is the same or whose ``phash`` is near."""
+    """Pairs (n, 2) of row numbers whose ``phash`` is near, as those of one and the same file are."""
     hashes = photos.phash.to_numpy(np.uint64)
     pairs = []
     for index in range(len(hashes) - 1):
         distances = np.bitwise_count(hashes[index + 1 :] ^ hashes[index])
         pairs += [(index, index + 1 + int(other)) for other in np.flatnonzero(distances <= NEAR_DUPLICATE_BITS)]
-    first_with: dict[str, int] = {}
-    pairs += [(first_with.setdefault(sha256, index), index) for index, sha256 in enumerate(photos.sha256)]
     return np.array(pairs, int).reshape(-1, 2)
 
 
@@ -55,13 +53,11 @@ def joined_sources(
     the alphabet; a photo without a source is one with its group.
     """
     keys = photos.source.where(photos.source != "", "group " + photos.group)
-    names = sorted(set(keys))
-    number = {name: index for index, name in enumerate(names)}
-    joinable = ~photos.source.isin(apart)
-    groups, joined = photos.group[joinable], keys[joinable]
-    first_of_group = dict(zip(groups[::-1], joined[::-1], strict=True))
-    pairs = {(number[first_of_group[group]], number[key]) for group, key in zip(groups, joined, strict=True)}
+    names, numbers = np.unique(keys.to_numpy(object), return_inverse=True)
+    joinable = photos.assign(number=numbers)[~photos.source.isin(apart)]
+    first_of_group = joinable.groupby("group").number.transform("first")
+    pairs = np.column_stack([first_of_group, joinable.number])
     for same in same_sources:
-        pairs |= {(number[same[0]], number[other]) for other in same[1:]}
-    firsts = components(len(names), np.array(sorted(pairs), int).reshape(-1, 2))
-    return [names[firsts[number[key]]] for key in keys]
+        found = np.searchsorted(names, list(same))
+        pairs = np.concatenate([pairs, np.column_stack([np.full_like(found, found[0]), found])])
+    return names[components(len(names), pairs)[numbers]].tolist()

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,11 +15,16 @@ from torch import nn
 from tqdm import tqdm
 
 from mushroom.checkpoint import read_safetensors, write_safetensors
+from mushroom.dataset import read_prepared_photo
 from mushroom.model import ModelConfig
-from mushroom.photos import Preprocessing
-from mushroom.training.data import AugmentedViews, TrainingPhotos, batches_ahead, plain_image
+from mushroom.photos import Preprocessing, to_tensor
+from mushroom.training.data import AugmentedViews, TrainingPhotos, batches_ahead
 
 BATCH = 32
+
+
+Batches = Iterator[tuple[torch.Tensor, torch.Tensor]]
+"""Pictures or their features, each with the indices of its photos."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +49,15 @@ def answers(
     preprocessing = Preprocessing(config.input_px, config.mean, config.std)
 
     def read(index: int) -> torch.Tensor:
-        return plain_image(photos.paths[index], preprocessing)
+        return to_tensor(read_prepared_photo(photos.paths[index]), preprocessing)
 
     return passed(accelerator, network.eval(), read, len(photos), "validation", workers)
+
+
+def progress(accelerator: Accelerator, batches: Batches, title: str, count: int) -> tqdm:
+    """``batches`` with a bar, which the first of several processes shows."""
+    silent = not accelerator.is_main_process
+    return tqdm(batches, desc=title, unit="batch", total=count, disable=silent, leave=False)
 
 
 @torch.inference_mode()
@@ -58,20 +69,12 @@ def passed(
     title: str,
     workers: int,
     to_images: Callable[[torch.Tensor], torch.Tensor] = torch.Tensor.contiguous,
-    batch: int = BATCH,
 ) -> torch.Tensor:
     """What ``network`` answers to each of ``count`` pictures, in order, on the CPU; processes share the work."""
     own = list(range(count))[accelerator.process_index :: accelerator.num_processes]
-    bar = tqdm(
-        batches_ahead(read, own, batch, workers),
-        desc=title,
-        unit="batch",
-        total=math.ceil(len(own) / batch),
-        disable=not accelerator.is_main_process,
-        leave=False,
-    )
+    batches = batches_ahead(read, own, BATCH, workers)
     found: list[tuple[int, np.ndarray]] = []
-    for images, indices in bar:
+    for images, indices in progress(accelerator, batches, title, math.ceil(len(own) / BATCH)):
         with accelerator.autocast():
             answer = network(to_images(images.to(accelerator.device)))
         found += zip(indices.tolist(), answer.float().cpu().numpy(), strict=True)
@@ -83,26 +86,25 @@ def cached_features(
     accelerator: Accelerator,
     backbone: nn.Module,
     views: AugmentedViews,
-    view_count: int,
     validation: TrainingPhotos,
     config: ModelConfig,
     folder: Path,
     workers: int,
 ) -> Features:
-    """Features of ``view_count`` views of each training photo, and of the plain validation photos.
+    """Features of ``views.count`` views of each training photo, and of the plain validation photos.
 
     They are kept in ``folder`` under a name made from all that decides them, for resuming.
     """
-    path = folder / f"features-{_features_key(backbone, views, validation, view_count)}.safetensors"
+    path = folder / f"features-{_features_key(backbone, views, validation)}.safetensors"
     if path.exists():
         stored = read_safetensors(path)
-        return Features([stored[f"view-{view}"] for view in range(view_count)], stored["validation"])
+        return Features([stored[f"view-{view}"] for view in range(views.count)], stored["validation"])
     backbone.eval()
     found = []
-    for number in range(view_count):
+    for number in range(views.count):
         read = partial(views.view, round_number=-1 - number)
         to_images = partial(normalised, config=config)
-        title = f"features {number + 1}/{view_count}"
+        title = f"features {number + 1}/{views.count}"
         found.append(passed(accelerator, backbone, read, len(views.photos), title, workers, to_images))
     features = Features(found, answers(accelerator, backbone, validation, config, workers))
     if accelerator.is_main_process:
@@ -111,12 +113,12 @@ def cached_features(
     return features
 
 
-def _features_key(backbone: nn.Module, views: AugmentedViews, validation: TrainingPhotos, view_count: int) -> str:
+def _features_key(backbone: nn.Module, views: AugmentedViews, validation: TrainingPhotos) -> str:
     """A hash of the photos, the views and the backbone's numbers."""
     key = hashlib.sha256()
     for paths in (views.photos.paths, validation.paths):
         key.update("\n".join(map(str, paths)).encode())
-    key.update(f"{views.augment.__name__} {views.train_px} {views.seed} {view_count}".encode())
+    key.update(f"{views.augment.__name__} {views.train_px} {views.seed} {views.count}".encode())
     for name, value in backbone.state_dict().items():
         key.update(f"{name} {float(value.float().sum())}".encode())
     return key.hexdigest()[:16]

@@ -2,14 +2,14 @@
 
 import os
 import unicodedata
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from mushroom.dataset import DATASET_FILE, MANIFEST_FILE, SPLITS, TABLE_ENCODING
+from mushroom.dataset import DATASET_FILE, MANIFEST_FILE, SPLITS
 from mushroom.errors import DatasetError
 from mushroom.genera import GENERA
 from mushroom.photos import is_photo_name, is_system_name
@@ -49,12 +49,9 @@ def genus_root(folder: Path, corrections: Mapping[str, str] | None = None) -> Pa
             f"{folder} holds no genus folders but {above}: give one of these, or put all photos of a genus into one "
             f"folder and say in a {MANIFEST_FILE} with the columns photo and split which photo tests."
         )
-    if (
-        len(inside) == 1
-        and not any(is_photo_name(path.name) for path in inside[0].iterdir())
-        and _subfolders(inside[0])
-    ):
-        return genus_root(inside[0])
+    alone = inside[0] if len(inside) == 1 else None
+    if alone and _subfolders(alone) and not any(is_photo_name(path.name) for path in alone.iterdir()):
+        return genus_root(alone)
     if not any(True for child in inside for _ in walk_files(child)):
         raise DatasetError(f"{folder} holds no genus folders: put the photos of each genus into a folder of its name.")
     return folder
@@ -107,8 +104,7 @@ def read_corrections(path: Path) -> dict[str, str]:
     Raises DatasetError where it is no such table or names a photo twice with two genera.
     """
     try:
-        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-            table = pd.read_csv(file, dtype=str, keep_default_na=False)
+        table = _read_text(path, "utf-8-sig")
         rows = list(zip(table["photo"], table["genus"], strict=True))
     except (OSError, ValueError, KeyError) as error:
         raise DatasetError(f"{path} can't be read as a table with the columns photo and genus.") from error
@@ -120,6 +116,10 @@ def read_corrections(path: Path) -> dict[str, str]:
         if corrections.setdefault(photo, name) != name:
             raise DatasetError(f"{path} names {photo} twice, {corrections[photo]} and {name}: keep one of the rows.")
     return corrections
+
+
+def _read_text(path: Path, encoding: str) -> pd.DataFrame:
+    return pd.read_csv(path, dtype=str, keep_default_na=False, encoding=encoding, encoding_errors="surrogateescape")
 
 
 def walk_files(folder: Path) -> Iterator[Path]:
@@ -182,12 +182,12 @@ def _corrected(
     """Rows of photo and genus with what the corrections say, which know a photo by its path or by its name alone."""
     rows = dict(listed)
     genera = {*rows.values(), *GENERA}
-    by_name: dict[str, list[str]] = {}
+    by_name = defaultdict[str, list[str]](list)
     for photo in rows:
-        by_name.setdefault(Path(photo).name, []).append(photo)
+        by_name[Path(photo).name].append(photo)
     notes = []
     for written, genus in corrections.items():
-        found = [written] if written in rows else by_name.get(written, [])
+        found = [written] if written in rows else by_name[written]
         if not found and "/" not in written and (root / written).is_file() and is_photo_name(written):
             found = [written]
         if not found:
@@ -211,8 +211,7 @@ def _with_known_columns(root: Path, rows: list[tuple[str, str]]) -> pd.DataFrame
     if not path.exists():
         return listed
     try:
-        with path.open(newline="", **TABLE_ENCODING) as file:
-            known = pd.read_csv(file, keep_default_na=False, dtype=str)
+        known = _read_text(path, "utf-8")
     except (OSError, ValueError) as error:
         raise DatasetError(f"{path} can't be read as a table: mend or remove it.") from error
     if "photo" not in known:

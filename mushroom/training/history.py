@@ -1,5 +1,6 @@
 """``history.csv``: a row an epoch, and which validation photos choose the epoch that is kept."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,6 @@ from torch.nn import functional
 from mushroom.checkpoint import write_text
 from mushroom.training.data import TrainingPhotos
 
-HISTORY_COLUMNS = (
-    "epoch",
-    "phase",
-    "train_loss",
-    "train_accuracy",
-    "validation_loss",
-    "validation_accuracy",
-    "validation_macro_f1",
-    "learning_rate",
-    "seconds",
-)
-
 SCORED_PHOTOS = 10
 """A genus with fewer validation photos does not choose the epoch: one photo alone would move the mean by far."""
 
@@ -31,7 +20,7 @@ SCORED_PHOTOS = 10
 def history_row(
     epoch: int,
     phase: str,
-    trained: tuple[float, float],
+    trained: Sequence[float],
     logits: torch.Tensor,
     validation: TrainingPhotos,
     learning_rate: float,
@@ -61,10 +50,9 @@ def history_row(
 def scored_genera(labels: np.ndarray) -> list[int]:
     """Class indices with enough validation photos to choose the epoch by; all that occur where none has."""
     counts = np.bincount(labels)
-    enough = [int(index) for index in np.flatnonzero(counts >= SCORED_PHOTOS)]
-    return enough or [int(index) for index in np.flatnonzero(counts)]
+    return np.flatnonzero(counts >= SCORED_PHOTOS).tolist() or np.flatnonzero(counts).tolist()
 
 
 def write_history(path: Path, rows: list[dict[str, Any]]) -> None:
     """``history.csv``, a row an epoch, whole or not at all."""
-    write_text(path, pd.DataFrame(rows, columns=HISTORY_COLUMNS).to_csv(index=False))
+    write_text(path, pd.DataFrame(rows).to_csv(index=False))

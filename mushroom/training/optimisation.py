@@ -5,6 +5,8 @@ import os
 from typing import Any
 
 import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from timm.optim import param_groups_layer_decay
 from torch.nn import functional
 
@@ -71,6 +73,12 @@ def quickest_precision() -> str | None:
     if "ACCELERATE_MIXED_PRECISION" in os.environ or torch.accelerator.is_available():
         return None
     return "bf16" if torch.cpu._is_avx512_bf16_supported() else None
+
+
+def new_accelerator(precision: str | None) -> Accelerator:
+    """One that computes in ``precision``, whatever an earlier run in this process computed in."""
+    AcceleratorState._reset_state()
+    return Accelerator(mixed_precision=precision)
 
 
 def repeat_exactly() -> None:

@@ -2,24 +2,18 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import imagehash
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
+from tqdm.contrib.concurrent import thread_map
 
-from mushroom.dataset import (
-    HUB_DATASET,
-    KAGGLE,
-    TRAINABLE_PHOTOS,
-    Prepared,
-    fingerprint,
-)
+from mushroom.dataset import HUB_DATASET, KAGGLE, TRAINABLE_PHOTOS, Prepared, fingerprint
 from mushroom.errors import DatasetError, PhotoError
 from mushroom.photos import read_photo_file
 from mushroom.training.crops import copied_pairs, thumbnail
@@ -81,7 +75,6 @@ def prepare(
     notes += _given_apart(photos)
     manifest = _table(photos[photos.kind == ""], ["genus"])
     background = _table(photos[photos.kind != ""], ["kind", "genus"]) if kinds else None
-    genera = tuple(sorted(set(manifest.genus)))
     prepared = Prepared(
         folder=out,
         manifest=manifest,
@@ -89,7 +82,7 @@ def prepare(
         root=root.resolve(),
         background_roots={listing.kind: listing.root.resolve() for listing in listings[1:]},
         fingerprint=fingerprint(manifest, background),
-        genera=genera,
+        genera=tuple(sorted(set(manifest.genus))),
         left_out=left_out,
         notes=notes + _too_few(manifest),
     )
@@ -99,30 +92,25 @@ def prepare(
 
 def fetch(source: str) -> Path:
     """The local folder of a source, downloaded first where it is a Kaggle or Hugging Face dataset."""
-    if source.startswith(KAGGLE):
-        import kagglehub
-
-        return _downloaded(source, lambda: kagglehub.dataset_download(source.removeprefix(KAGGLE)))
-    if source.startswith(HUB_DATASET):
-        from huggingface_hub import snapshot_download
-
-        name = source.removeprefix(HUB_DATASET)
-        return _downloaded(source, lambda: snapshot_download(name, repo_type="dataset"))
-    folder = Path(source)
-    if not folder.is_dir():
-        raise DatasetError(f"There is no folder {folder}: give a folder of genus folders, or {KAGGLE_NINE_GENERA}.")
-    return folder
-
-
-def _downloaded(source: str, download: Callable[[], str]) -> Path:
     try:
-        return Path(download())
+        if source.startswith(KAGGLE):
+            import kagglehub
+
+            return Path(kagglehub.dataset_download(source.removeprefix(KAGGLE)))
+        if source.startswith(HUB_DATASET):
+            from huggingface_hub import snapshot_download
+
+            return Path(snapshot_download(source.removeprefix(HUB_DATASET), repo_type="dataset"))
     # Both libraries raise their transport's errors, of many unrelated types, when the network or account fails.
     except Exception as error:
         raise DatasetError(
             f"{source} can't be downloaded ({type(error).__name__}): check the name, the network and your account, "
             "or give a folder on this machine."
         ) from error
+    folder = Path(source)
+    if not folder.is_dir():
+        raise DatasetError(f"There is no folder {folder}: give a folder of genus folders, or {KAGGLE_NINE_GENERA}.")
+    return folder
 
 
 def _grouped(photos: pd.DataFrame, listings: Sequence[Listing], *, across_sources: bool) -> tuple[list[str], list[str]]:
@@ -166,10 +154,8 @@ def _split_by_source(
     named = photos[known]
     if (named.source == "").all():
         raise DatasetError("No source is known of these photos: give it in a manifest.csv beside them, column source.")
-    names = set(photos.source)
-    for name in [name for same in by_source.same for name in same]:
-        if name not in names:
-            raise DatasetError(f"No photo is of the source {name}: check its name.")
+    if strange := [name for name in chain(*by_source.same) if name not in set(photos.source)]:
+        raise DatasetError(f"No photo is of the source {strange[0]}: check its name.")
     given = sorted({*by_source.must_train, *photos.source[(photos.split != "") & (photos.source != "")]})
     units = joined_sources(photos, by_source.same, given)
     photos = photos.assign(unit=units, stratum=photos.genus.where(known, photos.kind))
@@ -181,14 +167,11 @@ def _split_by_source(
     photos["split"] = split_sources(photos, sorted(set(named.genus)), seed, by_source.must_train)
     held_out = held_out_genera(photos[~known])
     dropped = (photos.kind != "") & photos.genus.isin(held_out) & (photos.split == "train")
-    notes = (
-        [
-            f"note: genera of background in no training: {', '.join(held_out)}; {dropped.sum()} photos of them are "
-            "left out, for their sources train"
-        ]
-        if held_out
-        else []
-    )
+    notes = []
+    if held_out:
+        names = ", ".join(held_out)
+        left = "photos of them are left out, for their sources train"
+        notes.append(f"note: genera of background in no training: {names}; {dropped.sum()} {left}")
     joined = photos[photos.source != ""].groupby("unit").source.unique()
     notes += [f"note: one source, for they share photos: {', '.join(s)}" for s in joined if len(s) > 1]
     measured_groups = set(photos.group[photos.split != "train"])
@@ -227,47 +210,34 @@ def _table(photos: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     return photos[columns].reset_index(drop=True)
 
 
-@dataclass(frozen=True)
-class _Scanned:
-    """What one look at a photo file tells."""
-
-    width: int
-    height: int
-    sha256: str
-    phash: int
-    thumbnail: np.ndarray
-
-
 def _scan_all(listings: Sequence[Listing], progress: bool) -> tuple[pd.DataFrame, list[dict[str, str]]]:
     """All listed photos that can be read, with size, hash and perceptual hash; the others, with reasons."""
     listed = pd.concat([listing.photos.assign(kind=listing.kind) for listing in listings], ignore_index=True)
     paths = _paths(listed, listings)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        scanned = list(
-            tqdm(pool.map(_scan_photo, paths), total=len(paths), desc="scanning", unit="photo", disable=not progress)
-        )
-    readable = np.array([isinstance(result, _Scanned) for result in scanned])
-    left_out = [
-        {"photo": _name(row), "reason": str(result)}
-        for row, result in zip(listed.to_dict("records"), scanned, strict=True)
-        if not isinstance(result, _Scanned)
-    ]
+    bar = {"desc": "scanning", "unit": "photo", "disable": not progress}
+    scanned = thread_map(_scan_photo, paths, max_workers=os.cpu_count(), **bar)
+    readable = np.array([isinstance(found, dict) for found in scanned])
+    reasons = [found for found in scanned if isinstance(found, str)]
+    rows = listed[~readable].to_dict("records")
+    left_out = [{"photo": _name(row), "reason": reason} for row, reason in zip(rows, reasons, strict=True)]
     for listing in listings:
         if not readable[listed.kind == listing.kind].any():
             raise DatasetError(f"None of the {len(listing.photos)} photos in {listing.root} can be read.")
-    table = listed[readable].reset_index(drop=True)
-    results = [result for result in scanned if isinstance(result, _Scanned)]
-    for name in ("width", "height", "sha256", "phash", "thumbnail"):
-        table[name] = [getattr(result, name) for result in results]
-    return table, left_out
+    facts = pd.DataFrame([found for found in scanned if isinstance(found, dict)])
+    return listed[readable].reset_index(drop=True).join(facts), left_out
 
 
-def _scan_photo(path: Path) -> _Scanned | str:
+def _scan_photo(path: Path) -> dict[str, Any] | str:
+    """What one look at a photo file tells, or why it can't be read."""
     try:
         photo = read_photo_file(path)
-        bits = np.packbits(imagehash.phash(photo).hash.flatten()).tobytes()
-        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-        return _Scanned(*photo.size, sha256, int.from_bytes(bits), thumbnail(np.asarray(photo)))
+        return {
+            "width": photo.width,
+            "height": photo.height,
+            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "phash": int(str(imagehash.phash(photo)), 16),
+            "thumbnail": thumbnail(np.asarray(photo)),
+        }
     except PhotoError as error:
         return str(error)
     except OSError as error:

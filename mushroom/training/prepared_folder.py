@@ -34,9 +34,9 @@ def write_prepared(prepared: Prepared, seed: int) -> None:
         new, old = Path(partial, "new"), Path(partial, "old")
         new.mkdir()
         old.mkdir()
-        _write_table(prepared.manifest, new / MANIFEST_FILE)
+        prepared.manifest.to_csv(new / MANIFEST_FILE, index=False, **TABLE_ENCODING)
         if prepared.background is not None:
-            _write_table(prepared.background, new / BACKGROUND_FILE)
+            prepared.background.to_csv(new / BACKGROUND_FILE, index=False, **TABLE_ENCODING)
         (new / SPLIT_FILE).write_text(split_table(prepared), **TABLE_ENCODING)
         (new / DATASET_FILE).write_text(json.dumps(facts, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         created = not out.exists()
@@ -85,10 +85,6 @@ def split_table(prepared: Prepared) -> str:
 def _line(split: str, source: object, numbers: pd.Series) -> str:
     cells = [str(number) if number else "" for number in numbers.astype(int)]
     return f"| {split} | {str(source).replace('|', chr(92) + '|')} | {' | '.join(cells)} |"
-
-
-def _write_table(table: pd.DataFrame, path: Path) -> None:
-    table.to_csv(path, index=False, **TABLE_ENCODING)
 
 
 def _relative_inside(place: Path, folder: Path) -> str:

@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
@@ -19,6 +18,7 @@ from mushroom.model import GenusNet, ModelConfig
 from mushroom.training.data import TrainingPhotos, draw_weights, logit_adjustment
 from mushroom.training.features import answers
 from mushroom.training.history import history_row, write_history
+from mushroom.training.optimisation import new_accelerator
 from mushroom.training.recipes import Recipe
 from mushroom.training.state import claim_folder
 from mushroom.training.trainer import TrainingOptions
@@ -43,7 +43,7 @@ def train_probe(
     """Fit ``model``'s head, which is one linear layer, and write the checkpoint; returns its row of ``history.csv``."""
     began = time.perf_counter()
     out = claim_folder(options.out)
-    accelerator = Accelerator(mixed_precision=options.mixed_precision)
+    accelerator = new_accelerator(options.mixed_precision)
     backbone = model.backbone.to(accelerator.device)
     features = answers(accelerator, backbone, training, config, options.workers).numpy()
     head = cast(nn.Linear, model.cpu().head[-1])

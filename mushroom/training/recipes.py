@@ -6,8 +6,6 @@ from dataclasses import dataclass, fields, replace
 
 from mushroom.errors import TrainingError
 
-NOTEBOOK_INPUT_PX = 299
-
 
 @dataclass(frozen=True)
 class Phase:
@@ -64,27 +62,20 @@ class Recipe:
     """The checkpoint is stored in 16 bits."""
 
 
+CROSS_ENTROPY = Phase("cross-entropy", epochs=80, frozen=True, learning_rate=1e-3, weight_decay=1e-5)
+
 NOTEBOOK = Recipe(
     name="notebook",
-    input_px=NOTEBOOK_INPUT_PX,
-    train_px=NOTEBOOK_INPUT_PX,
+    input_px=299,
+    train_px=299,
     notebook_head=True,
     augmentation="notebook",
     batch=32,
     views=8,
     adam_decoupled=False,
     phases=(
-        Phase("cross-entropy", epochs=80, frozen=True, learning_rate=1e-3, weight_decay=1e-5),
-        Phase(
-            "weighted",
-            epochs=20,
-            frozen=True,
-            learning_rate=1e-3,
-            weight_decay=1e-5,
-            continues=True,
-            class_weighted=True,
-            label_smoothing=0.1,
-        ),
+        CROSS_ENTROPY,
+        replace(CROSS_ENTROPY, name="weighted", epochs=20, continues=True, class_weighted=True, label_smoothing=0.1),
     ),
 )
 """What the notebook does, with its faults mended."""
@@ -117,19 +108,7 @@ DEFAULT = Recipe(
 )
 """The head first, on frozen features, so that the fine-tuning that follows distorts them less (Kumar et al. 2022)."""
 
-LINEAR_PROBE = Recipe(
-    name="linear-probe",
-    input_px=256,
-    train_px=256,
-    augmentation="none",
-    batch=32,
-    views=0,
-    balance=0.5,
-    background=0.4,
-    logit_adjustment=1.0,
-    half=True,
-    phases=(),
-)
+LINEAR_PROBE = replace(DEFAULT, name="linear-probe", train_px=256, augmentation="none", batch=32, views=0, phases=())
 """Photos pass the backbone once, as they are; scikit-learn's logistic regression is the head."""
 
 RECIPES = {recipe.name: recipe for recipe in (DEFAULT, LINEAR_PROBE, NOTEBOOK)}

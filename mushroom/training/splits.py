@@ -41,26 +41,20 @@ def split_groups(
     photos, in the order train, test, validation.
     """
     given = photos["split"] if "split" in photos else pd.Series("", index=photos.index)
-    split_of: dict[str, str] = {}
-    for group, split in zip(photos.group, given, strict=True):
-        if split:
-            split_of.setdefault(group, split)
+    split_of = given[given != ""].groupby(photos.group).first().to_dict()
     random = np.random.default_rng(seed)
     for _, members in photos.sort_values("photo").groupby(stratum, sort=True):
         sizes = members.groupby("group", sort=True).size()
-        taken = dict.fromkeys(SPLITS, 0)
-        for group in sizes.index:
-            if group in split_of:
-                taken[split_of[group]] += int(sizes[group])
+        given_sizes = sizes.groupby(sizes.index.map(split_of)).sum()
+        taken = given_sizes.reindex(SPLITS, fill_value=0).to_dict()
         open_groups = [group for group in sizes.index if group not in split_of]
         shuffled = [open_groups[index] for index in random.permutation(len(open_groups))]
         # The largest groups first: a small one still fits where a large one would overshoot.
         for group in sorted(shuffled, key=lambda name: -sizes[name]):
             empty = [split for split in FILL_ORDER if taken[split] == 0]
             lacking = min(SPLITS, key=lambda split: (taken[split] + sizes[group] / 2) / shares[split])
-            chosen = empty[0] if empty else lacking
-            split_of[group] = chosen
-            taken[chosen] += int(sizes[group])
+            split_of[group] = empty[0] if empty else lacking
+            taken[split_of[group]] += int(sizes[group])
     return [split or split_of[group] for group, split in zip(photos.group, given, strict=True)]
 
 

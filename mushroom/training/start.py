@@ -59,9 +59,8 @@ def new_config(
 ) -> ModelConfig:
     """The config of the checkpoint that training makes, as far as it is known before."""
     features = feature_count(create_backbone(backbone))
-    mean, std = (IMAGENET_MEAN, IMAGENET_STD)
-    if recipe.name != "notebook":
-        mean, std = backbone_normalisation(backbone)
+    imagenet = IMAGENET_MEAN, IMAGENET_STD
+    mean, std = imagenet if recipe.name == "notebook" else backbone_normalisation(backbone)
     return ModelConfig(
         name=name,
         backbone=backbone,
@@ -85,15 +84,14 @@ def provenance_of(start: str, sources: Sequence[str] = ()) -> Provenance:
     """Where the knowledge comes from of what begins as ``start`` and learns from photos of ``sources``."""
     path = Path(start)
     own = {source for source in sources if source}
-    if start == RANDOM:
-        return Provenance(command_line(), "random", sources=tuple(sorted(own)))
-    if start == PRETRAINED or not path.is_dir():
-        notes = () if start == PRETRAINED else (f"The backbone's pretrained tensors were read from `{path.name}`.",)
-        return Provenance(command_line(), "pretrained", sources=tuple(sorted(own)), notes=notes)
+    if start in (RANDOM, PRETRAINED):
+        return Provenance(command_line(), start, sources=tuple(sorted(own)))
+    if not path.is_dir():
+        notes = (f"The backbone's pretrained tensors were read from `{path.name}`.",)
+        return Provenance(command_line(), PRETRAINED, sources=tuple(sorted(own)), notes=notes)
     before = read_config(path)
     ancestor = Ancestor("start", before.name, weights_hash(path))
-    together = tuple(sorted(own | set(before.provenance.sources)))
-    return Provenance(command_line(), "checkpoint", (ancestor,), together)
+    return Provenance(command_line(), "checkpoint", (ancestor,), tuple(sorted(own | set(before.provenance.sources))))
 
 
 def new_network(config: ModelConfig, start: str, seed: int) -> GenusNet:
@@ -122,19 +120,14 @@ def check_sizes(model: GenusNet, config: ModelConfig, recipe: Recipe) -> None:
 
     Raises TrainingError with a size that fits where the network takes one of them not.
     """
-    training = [("--set train_px=", recipe.train_px)] if recipe.phases else []
-    for option, size_px in (*training, ("--input-px ", config.input_px)):
+    training = [("train_px", recipe.train_px)] if recipe.phases else []
+    for name, size_px in (*training, ("input_px", config.input_px)):
         if not _takes(model, size_px):
             nearest_first = sorted(_likely_sizes(model), key=lambda px: abs(px - size_px))
-            fitting = next((other for other in nearest_first if _takes(model, other)), None)
-            raise TrainingError(
-                f"{config.backbone} takes no photos of {size_px} px: "
-                + (
-                    f"try {option}{fitting}."
-                    if fitting
-                    else "none of the usual sizes fits either; choose another backbone."
-                )
-            )
+            advice = "none of the usual sizes fits either; choose another backbone."
+            if fitting := next((px for px in nearest_first if _takes(model, px)), None):
+                advice = f"try --set {name}={fitting}."
+            raise TrainingError(f"{config.backbone} takes no photos of {size_px} px: {advice}")
 
 
 def _likely_sizes(model: GenusNet) -> range:

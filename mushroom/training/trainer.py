@@ -10,11 +10,11 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from accelerate import Accelerator
 from accelerate.utils import set_seed
 from timm.utils import ModelEmaV3
 from torch import nn
@@ -33,12 +33,13 @@ from mushroom.training.data import (
     epoch_length,
     logit_adjustment,
 )
-from mushroom.training.features import Features, answers, cached_features, normalised
+from mushroom.training.features import Batches, Features, answers, cached_features, normalised, progress
 from mushroom.training.history import history_row, write_history
 from mushroom.training.optimisation import (
     cosine_factor,
     genus_loss,
     make_optimizer,
+    new_accelerator,
     quickest_precision,
     repeat_exactly,
 )
@@ -87,44 +88,36 @@ class Stage:
 
     def numbered(self) -> Iterator[tuple[int, Phase]]:
         """Epoch numbers, counted from 1 over the whole recipe, with their phases."""
-        epoch = self.begins
-        for phase in self.phases:
-            for _ in range(phase.epochs):
-                epoch += 1
-                yield epoch, phase
+        phases = (phase for phase in self.phases for _ in range(phase.epochs))
+        return enumerate(phases, start=self.begins + 1)
 
 
 @dataclass
 class _Learning:
     """What a stage learns with: the prepared module (all of the network, or its head), and what moves it."""
 
-    accelerator: Accelerator
     module: nn.Module
     optimizer: Any
     schedule: LambdaLR
     average: ModelEmaV3 | None
 
 
+@dataclass
 class Trainer:
     """One training run, into the checkpoint folder ``options.out``."""
 
-    def __init__(
-        self,
-        model: GenusNet,
-        config: ModelConfig,
-        recipe: Recipe,
-        training: TrainingPhotos,
-        validation: TrainingPhotos,
-        options: TrainingOptions,
-    ) -> None:
-        self.model = model
-        self.config = config
-        self.recipe = recipe
-        self.training = training
-        self.validation = validation
-        self.options = options
-        self.views = AugmentedViews(training, recipe, options.seed)
-        self.adjustment = logit_adjustment(training, recipe, logit_count(model))
+    model: GenusNet
+    config: ModelConfig
+    recipe: Recipe
+    training: TrainingPhotos
+    validation: TrainingPhotos
+    options: TrainingOptions
+
+    def __post_init__(self) -> None:
+        self.views = AugmentedViews(self.training, self.recipe, self.options.seed)
+        self.adjustment = logit_adjustment(self.training, self.recipe, self.config.logit_count)
+        self.identity = run_identity(self.config, self.recipe, self.training, self.options.seed)
+        self.state_folder = self.options.out / STATE_FOLDER
         self.history: list[dict[str, Any]] = []
         self.best: tuple[float, float] = (-math.inf, -math.inf)
         self.best_epoch = 0
@@ -141,23 +134,21 @@ class Trainer:
         try:
             for stage in stages(self.recipe):
                 self._run_stage(stage, done)
-        except torch.cuda.OutOfMemoryError as error:
-            raise TrainingError(_out_of_memory(self.recipe)) from error
         except RuntimeError as error:
-            if "not enough memory" in str(error) or "out of memory" in str(error):
-                raise TrainingError(_out_of_memory(self.recipe)) from error
-            raise
+            # As GPUs say it, and as a processor does.
+            if "out of memory" not in str(error) and "not enough memory" not in str(error):
+                raise
+            batch = self.recipe.batch
+            raise TrainingError(
+                f"Memory ran out at {batch} photos a batch: try --set batch={max(2, batch // 2)}. "
+                "The last good checkpoint is kept."
+            ) from error
         return self.history
-
-    @property
-    def state_folder(self) -> Path:
-        """Where resuming finds what it needs."""
-        return self.options.out / STATE_FOLDER
 
     def _begin(self) -> int:
         """Make the folder; the last finished epoch where the run is resumed, otherwise 0."""
         out = claim_folder(self.options.out)
-        facts = load_facts(self.state_folder, self._identity()) if self.options.resume else None
+        facts = load_facts(self.state_folder, self.identity) if self.options.resume else None
         if facts is None:
             if not self.options.resume and (self.state_folder / STATE_FILE).exists():
                 raise TrainingError(
@@ -168,14 +159,11 @@ class Trainer:
         self.best, self.best_epoch = tuple(facts["best"]), facts["best_epoch"]
         return int(facts["epoch"])
 
-    def _identity(self) -> dict[str, Any]:
-        return run_identity(self.config, self.recipe, self.training, self.options.seed)
-
     def _run_stage(self, stage: Stage, done: int) -> None:
         """The epochs of one stage after epoch ``done`` of the run."""
         if done >= stage.ends or self._stopped_early(stage):
             return
-        accelerator = Accelerator(mixed_precision=self.options.mixed_precision or quickest_precision())
+        accelerator = self.accelerator = new_accelerator(self.options.mixed_precision or quickest_precision())
         # An order of the numbers in memory that convolutions are faster with.
         self.model.to(accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         frozen = stage.phases[0].frozen
@@ -188,13 +176,12 @@ class Trainer:
                 accelerator,
                 self.model.backbone,
                 self.views,
-                self.recipe.views,
                 self.validation,
                 self.config,
                 self.state_folder,
                 self.options.workers,
             )
-        learning = self._prepare(accelerator, stage, epoch_length(self.training, self.recipe))
+        learning = self._prepare(stage)
         if done > stage.begins:
             load_state(self.state_folder, accelerator, done)
         for epoch, phase in stage.numbered():
@@ -202,25 +189,24 @@ class Trainer:
                 continue
             began = time.perf_counter()
             set_seed(self._epoch_seed(epoch))
-            batches = self._batches(accelerator, epoch, features)
-            rate, loss, accuracy = self._train_epoch(learning, phase, epoch, batches)
+            rate, *trained = self._train_epoch(learning, phase, epoch, self._batches(epoch, features))
             validated = self.model if learning.average is None else cast(GenusNet, learning.average.module)
-            logits = self._validation_logits(accelerator, validated, features)
-            self._record(accelerator, epoch, phase, validated, logits, (rate, loss, accuracy, began))
-            save_state(self.state_folder, accelerator, self._facts(epoch))
+            logits = self._validation_logits(validated, features)
+            seconds = time.perf_counter() - began
+            self._record(history_row(epoch, phase.name, trained, logits, self.validation, rate, seconds), validated)
             if self.options.after_epoch and accelerator.is_main_process:
                 self.options.after_epoch(validated, epoch)
             if self._stopped_early(stage):
                 break
         accelerator.free_memory()
 
-    def _prepare(self, accelerator: Accelerator, stage: Stage, photos: int) -> _Learning:
-        phase = stage.phases[0]
+    def _prepare(self, stage: Stage) -> _Learning:
+        accelerator, phase = self.accelerator, stage.phases[0]
         self.model.requires_grad_(True)
         if phase.frozen:
             freeze_backbone(self.model)
         optimizer = make_optimizer(self.model, phase, self.recipe)
-        own_photos = math.ceil(photos / accelerator.num_processes)
+        own_photos = math.ceil(epoch_length(self.training, self.recipe) / accelerator.num_processes)
         steps = max(1, own_photos // self.recipe.batch) * (stage.ends - stage.begins)
         schedule = LambdaLR(optimizer, lambda step: cosine_factor(step, steps))
         average = ModelEmaV3(self.model, decay=phase.ema, use_warmup=True) if phase.ema else None
@@ -228,26 +214,21 @@ class Trainer:
         accelerator.register_for_checkpointing(schedule)
         if average is not None:
             accelerator.register_for_checkpointing(average)
-        return _Learning(accelerator, module, optimizer, schedule, average)
+        return _Learning(module, optimizer, schedule, average)
 
-    def _batches(
-        self, accelerator: Accelerator, epoch: int, features: Features | None
-    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def _batches(self, epoch: int, features: Features | None) -> Batches:
         """Batches of an epoch with their photos' indices: features, or views of 8 bits."""
-        indices = self._own_draw(accelerator, epoch)
+        indices = self._own_draw(epoch)
         if features is not None:
             view = features.views[(epoch - 1) % len(features.views)]
             return ((view[part], part) for part in indices.split(self.recipe.batch))
-
-        def read(index: int) -> torch.Tensor:
-            return self.views.view(index, epoch)
-
+        read = partial(self.views.view, round_number=epoch)
         return batches_ahead(read, indices.tolist(), self.recipe.batch, self.options.workers)
 
-    def _own_draw(self, accelerator: Accelerator, epoch: int) -> torch.Tensor:
+    def _own_draw(self, epoch: int) -> torch.Tensor:
         """The photos of an epoch that this process learns from, in whole batches where there is one."""
         drawn = draw_epoch(self.training, self.recipe, self._epoch_seed(epoch))
-        own = drawn[accelerator.process_index :: accelerator.num_processes]
+        own = drawn[self.accelerator.process_index :: self.accelerator.num_processes]
         # A last batch of one photo has no variance for batch norm to divide by.
         return own[: len(own) // self.recipe.batch * self.recipe.batch] if len(own) > self.recipe.batch else own
 
@@ -255,26 +236,15 @@ class Trainer:
         return self.options.seed * 100_003 + epoch
 
     def _train_epoch(
-        self,
-        learning: _Learning,
-        phase: Phase,
-        epoch: int,
-        batches: Iterator[tuple[torch.Tensor, torch.Tensor]],
+        self, learning: _Learning, phase: Phase, epoch: int, batches: Batches
     ) -> tuple[float, float, float]:
         """One epoch; returns the last learning rate, the mean loss and the accuracy on photos with a label."""
-        accelerator = learning.accelerator
+        accelerator = self.accelerator
         learning.module.train()
         labels_of = torch.from_numpy(self.training.labels)
         count = math.ceil(epoch_length(self.training, self.recipe) / self.recipe.batch / accelerator.num_processes)
         summed, right, named, seen = 0.0, 0, 0, 0
-        bar = tqdm(
-            batches,
-            desc=f"epoch {epoch} {phase.name}",
-            unit="batch",
-            total=count,
-            disable=not accelerator.is_main_process,
-            leave=False,
-        )
+        bar = progress(accelerator, batches, f"epoch {epoch} {phase.name}", count)
         for images, indices in bar:
             labels = labels_of[indices].to(accelerator.device)
             logits, loss = self._train_step(learning, phase, epoch, images.to(accelerator.device), labels)
@@ -292,8 +262,7 @@ class Trainer:
         self, learning: _Learning, phase: Phase, epoch: int, given: torch.Tensor, labels: torch.Tensor
     ) -> tuple[torch.Tensor, float]:
         """One step on features or on views of 8 bits; returns the logits and the loss."""
-        accelerator = learning.accelerator
-        with accelerator.autocast():
+        with self.accelerator.autocast():
             logits = learning.module(given if phase.frozen else normalised(given, self.config))
         logits = logits.float()
         weights = None
@@ -306,8 +275,8 @@ class Trainer:
                 f"The loss is not a number any more in epoch {epoch}: try a smaller learning rate. "
                 f"The checkpoint of epoch {self.best_epoch} is kept in {self.options.out}."
             )
-        accelerator.backward(loss)
-        accelerator.clip_grad_norm_(learning.module.parameters(), MAX_GRADIENT_NORM)
+        self.accelerator.backward(loss)
+        self.accelerator.clip_grad_norm_(learning.module.parameters(), MAX_GRADIENT_NORM)
         learning.optimizer.step()
         learning.optimizer.zero_grad()
         learning.schedule.step()
@@ -315,49 +284,30 @@ class Trainer:
             learning.average.update(self.model, step=learning.schedule.last_epoch)
         return logits.detach(), float(loss.detach())
 
-    def _validation_logits(
-        self, accelerator: Accelerator, network: GenusNet, features: Features | None
-    ) -> torch.Tensor:
+    def _validation_logits(self, network: GenusNet, features: Features | None) -> torch.Tensor:
         network.eval()
         if features is None:
-            return answers(accelerator, network, self.validation, self.config, self.options.workers)
+            return answers(self.accelerator, network, self.validation, self.config, self.options.workers)
         with torch.inference_mode():
-            return network.head(features.validation.to(accelerator.device)).float().cpu()
+            return network.head(features.validation.to(self.accelerator.device)).float().cpu()
 
-    def _record(
-        self,
-        accelerator: Accelerator,
-        epoch: int,
-        phase: Phase,
-        validated: GenusNet,
-        logits: torch.Tensor,
-        measured: tuple[float, float, float, float],
-    ) -> None:
-        rate, loss, accuracy, began = measured
-        seconds = time.perf_counter() - began
-        row = history_row(epoch, phase.name, (loss, accuracy), logits, self.validation, rate, seconds)
+    def _record(self, row: dict[str, Any], validated: GenusNet) -> None:
+        """Keep an epoch: the network where it is the best so far, the history, and what resuming needs."""
         score = (row["validation_macro_f1"], -row["validation_loss"])
         self.history.append(row)
         if score > self.best:
-            self.best, self.best_epoch = score, epoch
-            if accelerator.is_main_process:
+            self.best, self.best_epoch = score, row["epoch"]
+            if self.accelerator.is_main_process:
                 save_checkpoint(self.options.out, validated, self.config, half=self.recipe.half)
-        if accelerator.is_main_process:
+        if self.accelerator.is_main_process:
             write_history(self.options.out / HISTORY_FILE, self.history)
             tqdm.write(
-                f"epoch {epoch:>3} {phase.name:<14} train loss {row['train_loss']:.4f} accuracy "
-                f"{row['train_accuracy']:.4f} | validation loss {row['validation_loss']:.4f} accuracy "
-                f"{row['validation_accuracy']:.4f} macro-F1 {row['validation_macro_f1']:.4f} | {row['seconds']:.1f} s"
+                "epoch {epoch:>3} {phase:<14} train loss {train_loss:.4f} accuracy {train_accuracy:.4f} | validation "
+                "loss {validation_loss:.4f} accuracy {validation_accuracy:.4f} macro-F1 {validation_macro_f1:.4f} | "
+                "{seconds:.1f} s".format_map(row)
             )
-
-    def _facts(self, epoch: int) -> dict[str, Any]:
-        return {
-            "epoch": epoch,
-            "best": list(self.best),
-            "best_epoch": self.best_epoch,
-            "history": self.history,
-            "identity": self._identity(),
-        }
+        facts = {"epoch": row["epoch"], "best": self.best, "best_epoch": self.best_epoch, "history": self.history}
+        save_state(self.state_folder, self.accelerator, facts | {"identity": self.identity})
 
     def _stopped_early(self, stage: Stage) -> bool:
         if not self.history or not stage.phases[-1].patience:
@@ -382,15 +332,3 @@ def stages(recipe: Recipe) -> list[Stage]:
             found.append(Stage((phase,), begins))
         begins += phase.epochs
     return found
-
-
-def logit_count(model: GenusNet) -> int:
-    """How many logits a network gives."""
-    return cast(nn.Linear, model.head[-1]).out_features
-
-
-def _out_of_memory(recipe: Recipe) -> str:
-    return (
-        f"Memory ran out at {recipe.batch} photos a batch: try --batch {max(2, recipe.batch // 2)}. "
-        "The last good checkpoint is kept."
-    )

@@ -17,7 +17,7 @@ from networks import SMALL, untrained_checkpoint
 from painted import ARCHIVE_PHOTOS, paint_photos
 
 from mushroom.classifier import BATCH, Classifier, Prediction
-from mushroom.errors import FAILED, SOME_PHOTOS_FAILED
+from mushroom.errors import SOME_PHOTOS_FAILED, STOPPED
 from mushroom.genera import GENERA
 from mushroom.photos import read_photo_file
 from mushroom.streaming import photo_files
@@ -33,6 +33,13 @@ def rows(table: Path) -> list[dict[str, str]]:
 def predict(run: Run, checkpoint: Path) -> Run:
     """``mushroom predict`` with the small network, unless its words name another."""
     return lambda *words: run("predict", "--checkpoint", checkpoint, *words)
+
+
+@pytest.fixture
+def few(tmp_path: Path) -> Path:
+    """Two photos."""
+    paint_photos(tmp_path / "few", (9, 9, 200), 2)
+    return tmp_path / "few"
 
 
 # --- A table that was cut off -------------------------------------------------------------------------------
@@ -52,7 +59,7 @@ def assert_same_rows(table: Path, whole: Path) -> None:
     for row, other in zip(found, expected, strict=True):
         assert (row["genus"], row["error"], row["weights"]) == (other["genus"], other["error"], other["weights"])
         if row["genus"]:
-            assert float(row["confidence"]) == pytest.approx(max(float(row[genus]) for genus in GENERA))
+            assert float(row["confidence"]) == pytest.approx(float(row[row["genus"]]))
             assert float(row["confidence"]) == pytest.approx(float(other["confidence"]), abs=1e-4)
 
 
@@ -67,34 +74,18 @@ def test_a_table_cut_off_anywhere_is_finished(
     assert_same_rows(table, whole_table)
 
 
-def test_a_killed_run_is_finished_without_loss_or_repetition(
-    predict: Run, archive: Path, checkpoint: Path, whole_table: Path, tmp_path: Path
+def test_a_run_writes_each_row_at_once_and_says_how_to_go_on_when_it_is_interrupted(
+    archive: Path, checkpoint: Path, tmp_path: Path
 ) -> None:
-    table = tmp_path / "table.csv"
-    command = [sys.executable, "-m", "mushroom", "predict", str(archive), "--checkpoint", str(checkpoint)]
-    running = subprocess.Popen(
-        [*command, "--csv", str(table), "--json"], cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    )
-    assert running.stdout is not None
-    for _ in range(BATCH + 3):
-        assert running.stdout.readline()
-    running.kill()
-    running.wait()
-    assert 0 < len(rows(table)) < ARCHIVE_PHOTOS
-    predict(archive, "--csv", table, "--resume")
-    assert_same_rows(table, whole_table)
-
-
-def test_an_interrupted_run_says_how_to_go_on(archive: Path, checkpoint: Path, tmp_path: Path) -> None:
     # So many that a quick machine is not done before the signal comes.
-    many = tmp_path / "many"
+    many, table = tmp_path / "many", tmp_path / "table.csv"
     many.mkdir()
     photo = next(path for path in photo_files(str(archive)) if "not a photo" not in path)
     for number in range(5000):
         (many / f"{number}.jpg").hardlink_to(photo)
     command = [sys.executable, "-m", "mushroom", "predict", str(many), "--checkpoint", str(checkpoint)]
     running = subprocess.Popen(
-        [*command, "--csv", str(tmp_path / "table.csv"), "--json"],
+        [*command, "--csv", str(table), "--json"],
         cwd=REPOSITORY,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -103,10 +94,13 @@ def test_an_interrupted_run_says_how_to_go_on(archive: Path, checkpoint: Path, t
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert running.stdout is not None
-    assert running.stdout.readline()
+    for _ in range(BATCH + 3):
+        assert running.stdout.readline()
+    # What was printed is in the table already, and would be if the run was killed now.
+    assert len(rows(table)) >= BATCH + 3
     running.send_signal(signal.SIGINT)
     _, output = running.communicate(timeout=60)
-    assert running.returncode == 130
+    assert running.returncode == STOPPED
     assert "--resume" in output.splitlines()[-1]
     assert "Traceback" not in output
 
@@ -148,33 +142,21 @@ def test_a_table_of_another_network_or_another_temperature_is_not_gone_on_with(
     assert table.read_bytes() == whole_table.read_bytes()
 
 
-def test_a_file_that_is_no_such_table_is_left_alone(predict: Run, archive: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("resume", "sentence"),
+    [((), "is there already: add --resume"), (("--resume",), "no table that this version's predict began")],
+)
+def test_a_file_that_is_there_or_no_such_table_is_left_alone(
+    resume: tuple[str, ...], sentence: str, predict: Run, few: Path, tmp_path: Path
+) -> None:
     table = tmp_path / "letters.csv"
     table.write_text(",".join("x" * len(columns(GENERA))) + "\nmine,to,keep\n")
     before = table.read_bytes()
-    assert "no table that this version's predict began" in predict(archive, "--csv", table, "--resume").refusal
+    assert sentence in predict(few, "--csv", table, *resume).refusal
     assert table.read_bytes() == before
 
 
-def test_resume_without_a_table_is_told(run: Run, archive: Path) -> None:
-    assert "--csv" in run("predict", archive, "--resume").refusal
-
-
 # --- What a run tells, and what it leaves alone ---------------------------------------------------------------
-
-
-@pytest.fixture
-def few(tmp_path: Path) -> Path:
-    """Two photos."""
-    paint_photos(tmp_path / "few", (9, 9, 200), 2)
-    return tmp_path / "few"
-
-
-def test_a_finished_table_is_not_overwritten(predict: Run, few: Path, tmp_path: Path) -> None:
-    table = tmp_path / "table.csv"
-    table.write_text("mine to keep\n")
-    assert "is there already: add --resume" in predict(few, "--csv", table).refusal
-    assert table.read_text() == "mine to keep\n"
 
 
 def test_a_photo_replaced_under_the_same_name_is_answered_anew(predict: Run, few: Path, tmp_path: Path) -> None:
@@ -244,8 +226,18 @@ def test_an_answer_that_is_no_number_is_a_sentence_and_no_invalid_json(
     assert "is not a number" in ran.refusal
 
 
-def test_a_line_names_the_model_and_its_weights(predict: Run, few: Path, checkpoint: Path) -> None:
-    line = json.loads(predict(few, "--json").out.splitlines()[0])
+def test_a_line_has_the_answer_the_model_and_its_weights_and_a_bad_photos_line_the_reason(
+    predict: Run, few: Path, checkpoint: Path
+) -> None:
+    (few / "bad.jpg").write_bytes(b"not a photo")
+    ran = predict(few, "--json")
+    assert ran.status == SOME_PHOTOS_FAILED
+    line, _, bad = (json.loads(text) for text in ran.out.splitlines())
+    assert set(bad) == {"photo", "error"}
+    assert list(line["probabilities"]) == list(GENERA)
+    assert sum(line["probabilities"].values()) == pytest.approx(1)
+    assert line["confidence"] == line["probabilities"][line["genus"]] == max(line["probabilities"].values())
+    assert (type(line["unknown"]), type(line["unknown_score"])) == (bool, float)
     assert (line["model"], line["weights"]) == ("small", Classifier.load(checkpoint).weights_sha256[:12])
 
 
@@ -262,10 +254,12 @@ def test_the_batch_changes_no_answer(predict: Run, few: Path) -> None:
         assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-5)
 
 
-def test_a_device_that_is_not_there_and_a_batch_of_none_are_told(
+def test_options_that_can_not_be_met_are_told(
     run: Run, few: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert "add --csv" in run("predict", few, "--resume").refusal
+    assert "leave --csv" in run("predict", few, "--together", "--csv", "table.csv").refusal
     assert "no cuda device" in run("predict", few, "--device", "cuda").refusal
     with pytest.raises(SystemExit):
         run("predict", few, "--batch", 0)
@@ -282,4 +276,3 @@ def test_photos_of_one_mushroom_get_one_answer(predict: Run, few: Path, checkpoi
     assert line["probabilities"] == pytest.approx(expected.probabilities, abs=1e-5)
     assert [Path(photo).name for photo in line["photos"]] == ["0.jpg", "1.jpg"]
     assert "bad.jpg: " in ran.err
-    assert predict(few, "--together", "--csv", "table.csv").status == FAILED

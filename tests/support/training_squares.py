@@ -1,9 +1,10 @@
-"""Coloured squares as training photos of two genera, another genus and of none."""
+"""Coloured squares as training photos of two genera, another genus and of none; tables of photos without files."""
 
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from networks import SMALL
 
 from mushroom.training.data import ANY_OTHER, TrainingPhotos
@@ -38,3 +39,13 @@ def labelled(names: list[str], sources: list[str] | None = None) -> TrainingPhot
         GENERA,
         np.arange(count),
     )
+
+
+def table(counts: dict[tuple[str, str, str], int], **columns: str) -> pd.DataFrame:
+    """A manifest with so many photos of each (genus, source, split), each its own group."""
+    rows = [
+        {"photo": f"{genus}/{source}-{split}-{number}.jpg", "genus": genus, "source": source, "split": split}
+        for (genus, source, split), count in counts.items()
+        for number in range(count)
+    ]
+    return pd.DataFrame(rows).assign(group=lambda found: found.photo, **columns)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from training_squares import labelled
+from training_squares import labelled, table
 
 from mushroom.dataset import Prepared
 from mushroom.training.data import (
@@ -17,12 +17,12 @@ from mushroom.training.data import (
     OTHER,
     AugmentedViews,
     TrainingPhotos,
-    background_rows,
     batches_ahead,
     class_weights,
     draw_epoch,
     draw_weights,
     epoch_length,
+    learned_photos,
     logit_adjustment,
     other_genera,
     training_photos,
@@ -33,19 +33,13 @@ EVEN = replace(DEFAULT, balance=0.0, background=0.0)
 
 
 def background_of(counts: dict[str, int]) -> pd.DataFrame:
-    rows = [
-        {"photo": f"{name}/{number}.jpg", "kind": "fungi", "genus": name, "split": "train", "source": "x"}
-        for name, count in counts.items()
-        for number in range(count)
-    ]
-    return pd.DataFrame(rows)
+    return table({(name, "x", "train"): count for name, count in counts.items()}, kind="fungi")
 
 
 def prepared_of(background: pd.DataFrame | None) -> Prepared:
-    rows = [{"photo": f"{genus}/0.jpg", "genus": genus, "split": "train", "source": "a"} for genus in ("Ab", "Cd")]
-    return Prepared(
-        Path("nowhere"), pd.DataFrame(rows), background, Path("/photos"), {"fungi": Path("/others")}, "x", ("Ab", "Cd")
-    )
+    manifest = table({("Ab", "a", "train"): 1, ("Cd", "a", "train"): 1})
+    roots = Path("/photos"), {"fungi": Path("/others")}
+    return Prepared(Path("nowhere"), manifest, background, *roots, "x", ("Ab", "Cd"))
 
 
 def test_an_other_genus_with_eight_photos_has_a_logit_and_the_rest_is_any_of_them() -> None:
@@ -56,7 +50,8 @@ def test_an_other_genus_with_eight_photos_has_a_logit_and_the_rest_is_any_of_the
     photos = training_photos(prepared, prepared.manifest, background, others)
     assert photos.labels.tolist() == [0, 1] + [2] * 8 + [ANY_OTHER] * (7 + 20 + 9)
     assert photos.known.tolist() == [True] * 2 + [False] * 44
-    assert photos.paths[:3] == [Path("/photos/Ab/0.jpg"), Path("/photos/Cd/0.jpg"), Path("/others/Tricholoma/0.jpg")]
+    first = ("/photos/Ab/a-train-0.jpg", "/photos/Cd/a-train-0.jpg", "/others/Tricholoma/x-train-0.jpg")
+    assert [str(path) for path in photos.paths[:3]] == list(first)
     assert len(set(photos.numbers.tolist())) == len(photos)
 
 
@@ -64,9 +59,11 @@ def test_others_without_enough_of_any_genus_share_one_logit_and_without_others_t
     few = background_of({"": 20, "Mycena": 3})
     assert other_genera(prepared_of(few), few) == (OTHER,)
     assert other_genera(prepared_of(None), None) == ()
-    assert background_rows(prepared_of(few), NOTEBOOK) is None
-    assert background_rows(prepared_of(None), DEFAULT) is None
-    assert len(background_rows(prepared_of(few), DEFAULT)) == 23  # type: ignore[arg-type]
+    prepared = prepared_of(few)
+    assert [len(learned_photos(prepared, prepared.manifest, few, recipe)[0]) for recipe in (DEFAULT, NOTEBOOK)] == [
+        25,
+        2,
+    ]
 
 
 def test_rare_genera_are_drawn_more_often_and_the_others_have_their_share() -> None:

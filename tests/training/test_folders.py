@@ -3,13 +3,14 @@
 import os
 import unicodedata
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from commands import Run
 from painted import paint_photos
 
-from mushroom.cli.prepare import add_arguments, run
 from mushroom.dataset import load_prepared
 from mushroom.errors import DatasetError
 from mushroom.training.folders import genus_root
@@ -26,9 +27,11 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
-def test_names_come_from_folders_in_any_script_and_with_blanks(photos: Path, tmp_path: Path) -> None:
-    prepare(photos, tmp_path / "out", progress=False)
+def test_names_come_from_folders_in_any_script_and_what_is_written_is_read(photos: Path, tmp_path: Path) -> None:
+    written = prepare(photos, tmp_path / "out", progress=False)
     read = load_prepared(tmp_path / "out")
+    assert read.manifest.equals(written.manifest)
+    assert (read.fingerprint, read.root, read.counts) == (written.fingerprint, written.root, written.counts)
     assert read.genera == ("Amanita", "Kuehneromyces mutabilis", "松茸")
     assert set(read.manifest.genus) == set(read.genera)
     assert "松茸" in read.summary()
@@ -132,13 +135,9 @@ def test_by_source_keeps_sources_whole_holds_genera_out_and_leaves_copies_out_of
     for number in range(24):
         paint_photos(others / f"Genus {number}", (9 * number, 250 - 5 * number, 100), 3)
     paint_photos(others / "By_eye", (70, 71, 72), 4)
-    names = [path.relative_to(others).as_posix() for path in sorted(others.rglob("*.jpg"))]
-    pd.DataFrame({"photo": names, "source": [f"s{number % 9}" for number in range(len(names))]}).to_csv(
-        others / "manifest.csv", index=False
-    )
-    prepared = prepare(
-        photos, tmp_path / "out", backgrounds=[others], by_source=BySource(["s0"], [("s1", "s2")]), progress=False
-    )
+    with_sources(others, 9)
+    by_source = BySource(["s0"], [("s1", "s2")])
+    prepared = prepare(photos, tmp_path / "out", backgrounds=[others], by_source=by_source, progress=False)
     assert prepared.background is not None
     both = pd.concat([prepared.manifest, prepared.background])
     splits = both.groupby("source").split.unique()
@@ -220,18 +219,26 @@ def test_corrections_that_make_no_sense_end_with_a_sentence(
         prepare(photos, tmp_path / "out", corrections=tmp_path / "c.csv", progress=False)
 
 
-@pytest.mark.parametrize("step", ["os.replace", "pathlib.Path.unlink"])
+@pytest.mark.parametrize(
+    ("step", "real", "number"), [("os.replace", os.replace, 2), ("pathlib.Path.unlink", Path.unlink, 1)]
+)
 def test_a_failure_while_files_are_put_in_place_leaves_the_old_folder(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, real: Callable[..., object], number: int
 ) -> None:
+    calls = count(1)
+
+    def failing_once(*arguments: object, **options: object) -> object:
+        if next(calls) == number:
+            raise OSError(28, "full")
+        return real(*arguments, **options)
+
     others = tmp_path / "others"
     paint_photos(others / "Tricholoma", (9, 9, 100), 4)
     out = tmp_path / "out"
     prepare(photos, out, backgrounds=[others], progress=False)
     before = {path.name: path.read_bytes() for path in out.iterdir()}
-    failing = failing_once(os.replace if step == "os.replace" else Path.unlink)
     with monkeypatch.context() as patched:
-        patched.setattr(step, failing)
+        patched.setattr(step, failing_once)
         with pytest.raises(OSError, match="full"):
             prepare(photos, out, seed=1, progress=False)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
@@ -239,26 +246,5 @@ def test_a_failure_while_files_are_put_in_place_leaves_the_old_folder(
     load_prepared(out)
 
 
-def failing_once(real: Callable[..., object]) -> Callable[..., object]:
-    """``real``, but its second call fails, and no later one; of ``unlink`` the first of background.csv."""
-    calls: list[object] = []
-    replaces = real is os.replace
-
-    def call(*arguments: object, **options: object) -> object:
-        if replaces or Path(str(arguments[0])).name == "background.csv":
-            calls.append(arguments)
-        if len(calls) == (2 if replaces else 1) and calls[-1] is arguments:
-            calls.append(())
-            raise OSError(28, "full")
-        return real(*arguments, **options)
-
-    return call
-
-
-def test_the_command_says_that_train_sources_need_by_source(photos: Path, tmp_path: Path) -> None:
-    import argparse
-
-    parser = argparse.ArgumentParser()
-    add_arguments(parser)
-    with pytest.raises(DatasetError, match="add --by-source"):
-        run(parser.parse_args([str(photos), "--out", str(tmp_path / "out"), "--train-sources", "a"]))
+def test_the_command_says_that_train_sources_need_by_source(run: Run, photos: Path, tmp_path: Path) -> None:
+    assert "add --by-source" in run("prepare", photos, "--out", tmp_path / "out", "--train-sources", "a").refusal

@@ -9,7 +9,7 @@ from torch.nn import functional
 from mushroom.model import GenusNet
 from mushroom.training.data import ANY_OTHER
 from mushroom.training.optimisation import cosine_factor, genus_loss, make_optimizer, quickest_precision
-from mushroom.training.recipes import DEFAULT, NOTEBOOK, RECIPES
+from mushroom.training.recipes import DEFAULT, NOTEBOOK, RECIPES, Phase
 
 
 def test_without_others_the_loss_is_the_smoothed_cross_entropy() -> None:
@@ -69,16 +69,11 @@ def test_cosine_rises_then_falls_to_zero() -> None:
 
 
 def test_the_notebooks_recipe_is_the_notebooks() -> None:
-    first, second = NOTEBOOK.phases
-    assert (first.epochs, second.epochs, NOTEBOOK.batch, NOTEBOOK.input_px) == (80, 20, 32, 299)
-    assert first.frozen
-    assert second.frozen
-    assert (first.learning_rate, first.weight_decay) == (1e-3, 1e-5)
-    assert second.continues
-    assert second.class_weighted
-    assert second.label_smoothing == 0.1
-    assert NOTEBOOK.notebook_head
-    assert not NOTEBOOK.background
+    assert NOTEBOOK.phases == (
+        Phase("cross-entropy", 80, True, 1e-3, 1e-5),
+        Phase("weighted", 20, True, 1e-3, 1e-5, continues=True, class_weighted=True, label_smoothing=0.1),
+    )
+    assert (NOTEBOOK.batch, NOTEBOOK.input_px, NOTEBOOK.notebook_head, NOTEBOOK.background) == (32, 299, True, 0)
     assert set(RECIPES) == {"default", "linear-probe", "notebook"}
 
 

@@ -4,17 +4,17 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image, ImageEnhance
 
-from mushroom.dataset import load_prepared
+from mushroom.dataset import SPLITS
 from mushroom.errors import DatasetError
 from mushroom.training.duplicates import group_photos, near_duplicate_pairs
 from mushroom.training.prepare import KAGGLE_NINE_GENERA, prepare
-from mushroom.training.splits import GENUS_SHARES, split_groups
 
 
 def picture(seed: int, size: tuple[int, int] = (96, 72)) -> Image.Image:
@@ -23,29 +23,27 @@ def picture(seed: int, size: tuple[int, int] = (96, 72)) -> Image.Image:
     return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
 
 
+def save_pictures(folder: Path, seeds: range) -> None:
+    folder.mkdir(parents=True)
+    for number, seed in enumerate(seeds):
+        picture(seed).save(folder / f"{number:02}.jpg", quality=95)
+
+
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """Forty photos of Amanita, twenty of Boletus, four of Cortinarius, two of Hygrocybe."""
-    root = tmp_path / "photos"
-    seed = 0
-    for genus, count in (("Amanita", 40), ("Boletus", 20), ("Cortinarius", 4), ("Hygrocybe", 2)):
-        (root / genus).mkdir(parents=True)
-        for index in range(count):
-            picture(seed).save(root / genus / f"{index:02}.jpg", quality=95)
-            seed += 1
-    return root
+    save_pictures(tmp_path / "photos" / "Amanita", range(40))
+    save_pictures(tmp_path / "photos" / "Boletus", range(40, 60))
+    save_pictures(tmp_path / "photos" / "Cortinarius", range(60, 64))
+    save_pictures(tmp_path / "photos" / "Hygrocybe", range(64, 66))
+    return tmp_path / "photos"
 
 
-def test_each_genus_is_split_by_the_promised_shares(photos: Path, tmp_path: Path) -> None:
+def test_each_genus_is_split_by_the_promised_shares_and_a_tiny_one_trains_then_tests(
+    photos: Path, tmp_path: Path
+) -> None:
     counts = prepare(photos, tmp_path / "out", progress=False).counts
-    assert [counts[split]["Amanita"] for split in GENUS_SHARES] == [26, 8, 6]
-    assert [counts[split]["Boletus"] for split in GENUS_SHARES] == [13, 4, 3]
-
-
-def test_a_tiny_genus_trains_first_then_tests_then_validates(photos: Path, tmp_path: Path) -> None:
-    counts = prepare(photos, tmp_path / "out", progress=False).counts
-    assert [counts[split]["Cortinarius"] for split in ("train", "test", "validation")] == [2, 1, 1]
-    assert [counts[split]["Hygrocybe"] for split in ("train", "test", "validation")] == [1, 1, 0]
+    assert [list(counts[split].values()) for split in SPLITS] == [[26, 13, 2, 1], [8, 4, 1, 0], [6, 3, 1, 1]]
 
 
 def test_the_same_seed_gives_the_same_split_and_another_seed_another(photos: Path, tmp_path: Path) -> None:
@@ -64,35 +62,16 @@ def test_near_duplicates_share_a_group_and_a_split(photos: Path, tmp_path: Path)
     original.resize((60, 45)).save(photos / "Amanita" / "smaller.png")
     ImageEnhance.Brightness(original).enhance(1.05).save(photos / "Amanita" / "brighter.jpg", quality=40)
     shutil.copy(photos / "Amanita" / "01.jpg", photos / "Amanita" / "copy.jpg")
-    table = prepare(photos, tmp_path / "out", progress=False).manifest.set_index("photo")
+    shutil.copy(photos / "Amanita" / "02.jpg", photos / "Boletus" / "amanita.jpg")
+    prepared = prepare(photos, tmp_path / "out", progress=False)
+    table = prepared.manifest.set_index("photo")
     same = table.loc[["Amanita/00.jpg", "Amanita/smaller.png", "Amanita/brighter.jpg"]]
     assert same.group.nunique() == 1
     assert table.loc["Amanita/01.jpg", "group"] == table.loc["Amanita/copy.jpg", "group"]
+    assert table.loc["Amanita/02.jpg", "group"] == table.loc["Boletus/amanita.jpg", "group"]
     assert table.group.nunique() == 66
     assert (table.groupby("group").split.nunique() == 1).all()
-
-
-def test_the_same_photo_under_two_genera_is_noted_and_kept_in_one_split(photos: Path, tmp_path: Path) -> None:
-    shutil.copy(photos / "Amanita" / "00.jpg", photos / "Boletus" / "amanita.jpg")
-    prepared = prepare(photos, tmp_path / "out", progress=False)
-    table = prepared.manifest.set_index("photo")
-    assert table.loc["Amanita/00.jpg", "split"] == table.loc["Boletus/amanita.jpg", "split"]
     assert any("look the same" in note for note in prepared.notes)
-
-
-def test_no_group_straddles_splits_however_the_groups_fall() -> None:
-    random = np.random.default_rng(0)
-    table = pd.DataFrame(
-        {
-            "photo": [f"{index}.jpg" for index in range(500)],
-            "genus": random.choice(["Amanita", "Boletus", "Suillus"], 500),
-            "group": [f"g{number}" for number in random.integers(0, 200, 500)],
-        }
-    )
-    table["split"] = split_groups(table, "genus", seed=3)
-    assert (table.groupby("group").split.nunique() == 1).all()
-    shares = table.split.value_counts(normalize=True)
-    assert all(abs(shares[split] - share) < 0.05 for split, share in GENUS_SHARES.items())
 
 
 def test_grouping_compares_every_pair_of_hashes() -> None:
@@ -121,15 +100,9 @@ def test_unreadable_photos_are_listed_with_a_reason_and_left_out(photos: Path, t
 
 
 def test_background_species_are_held_back_whole(photos: Path, tmp_path: Path) -> None:
-    seed = 1000
     for species in range(10):
-        (tmp_path / "other_fungi" / f"s{species}").mkdir(parents=True)
-        for index in range(3):
-            picture(seed).save(tmp_path / "other_fungi" / f"s{species}" / f"{index}.jpg")
-            seed += 1
-    (tmp_path / "not_fungi").mkdir()
-    for index in range(10):
-        picture(seed + index).save(tmp_path / "not_fungi" / f"{index}.jpg")
+        save_pictures(tmp_path / "other_fungi" / f"s{species}", range(1000 + 3 * species, 1003 + 3 * species))
+    save_pictures(tmp_path / "not_fungi", range(1030, 1040))
     kinds = [tmp_path / "other_fungi", tmp_path / "not_fungi"]
     background = prepare(photos, tmp_path / "out", backgrounds=kinds, progress=False).background
     assert background is not None
@@ -138,14 +111,6 @@ def test_background_species_are_held_back_whole(photos: Path, tmp_path: Path) ->
     assert species_splits.first().value_counts().to_dict() == {"train": 5, "validation": 2, "test": 3}
     flat = background[background.kind == "not_fungi"].split.value_counts().to_dict()
     assert flat == {"train": 5, "validation": 2, "test": 3}
-
-
-def test_a_prepared_folder_reads_back_as_it_was_and_finds_its_photos(photos: Path, tmp_path: Path) -> None:
-    written = prepare(photos, tmp_path / "out", progress=False)
-    read = load_prepared(tmp_path / "out")
-    assert read.manifest.equals(written.manifest)
-    assert (read.fingerprint, read.root, read.counts) == (written.fingerprint, written.root, written.counts)
-    assert all(read.photo_path(row).is_file() for row in read.manifest.to_dict("records"))
 
 
 def test_genus_folders_may_lie_one_folder_down_and_in_any_capitals(photos: Path, tmp_path: Path) -> None:
@@ -179,32 +144,21 @@ def test_folders_that_make_no_sense_end_with_a_sentence_and_nothing_written(
 def test_a_failure_while_writing_leaves_nothing_half_written(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full_disk(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(json, "dumps", full_disk)
+    monkeypatch.setattr(json, "dumps", Mock(side_effect=OSError(28, "No space left on device")))
     with pytest.raises(OSError, match="No space"):
         prepare(photos, tmp_path / "out", progress=False)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["photos"]
 
 
 @pytest.mark.parametrize("source", [KAGGLE_NINE_GENERA, "hf://datasets/somebody/mushrooms"])
-def test_no_network_ends_with_a_sentence(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def unreachable(*_: object, **__: object) -> None:
-        raise ConnectionError("no route to host")
-
-    monkeypatch.setattr("kagglehub.dataset_download", unreachable)
-    monkeypatch.setattr("huggingface_hub.snapshot_download", unreachable)
-    with pytest.raises(DatasetError, match=r"can't be downloaded .* check the name, the network"):
-        prepare(source, tmp_path / "out", progress=False)
-
-
-@pytest.mark.parametrize("source", [KAGGLE_NINE_GENERA, "hf://datasets/somebody/mushrooms"])
-def test_a_downloaded_dataset_is_prepared_like_a_folder(
+def test_a_dataset_is_downloaded_and_prepared_like_a_folder_and_no_network_ends_with_a_sentence(
     source: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kagglehub.dataset_download", lambda name: str(photos))
-    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda name, repo_type: str(photos))
+    download = Mock(side_effect=[ConnectionError("no route to host"), str(photos)])
+    monkeypatch.setattr("kagglehub.dataset_download", download)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    with pytest.raises(DatasetError, match=r"can't be downloaded .* check the name, the network"):
+        prepare(source, tmp_path / "out", progress=False)
     assert len(prepare(source, tmp_path / "out", progress=False).manifest) == 66
 
 

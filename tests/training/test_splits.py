@@ -45,7 +45,7 @@ def test_groups_stay_together_given_splits_are_kept_and_order_does_not_matter(ta
 def short_search(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the rules say holds however long the search for the best split is."""
     monkeypatch.setattr(splits, "SEARCHES", 2)
-    monkeypatch.setattr(splits, "MOST_MOVES", 1000)
+    monkeypatch.setattr(splits, "MOST_MOVES", 400)
 
 
 def sources(counts: dict[str, dict[str, int]], fixed: dict[str, str] | None = None) -> pd.DataFrame:
