@@ -40,25 +40,9 @@ SECTIONS = {
 }
 """Parts of the page by their anchor, in order."""
 
-STYLE = """
-<style>
-.st-key-verdict { margin: 0; padding: .9rem 1.1rem; border-radius: .7rem; line-height: 1.55; max-width: 56rem;
-  background: light-dark(#eef3ec, #202822); border-left: 4px solid var(--right); }
-.share { display: flex; height: 1.6rem; border-radius: .4rem; overflow: hidden; gap: 2px; margin: 0; }
-.share i { display: block; min-width: 0; }
-.share .right { background: #2e8b62; }
-.share .wrong { background: #d9701a; }
-.share .none { background: light-dark(#cfcabd, #4a514b); }
-.on-this-page { display: flex; flex-wrap: wrap; gap: .1rem 1.3rem; line-height: 1.9; }
-.on-this-page a { color: var(--right); }
-.st-key-headline [data-testid="stMetricValue"] { font-size: 2rem; }
-</style>
-"""
-
 
 def render() -> None:
     """The page."""
-    st.html(STYLE)
     layout.header("Report", "What the network can and cannot do, measured on photos of which the answer is known.")
     folder = models.choose_checkpoint()
     if folder is None:
@@ -246,16 +230,16 @@ def _how_sure(answers: Sequence[Answer]) -> None:
     )
     asked = st.slider("It must be at least this sure", 0, 99, 50, format="%d %%", key="demanded_percent")
     left = verdict.demand(answers, asked / 100)
-    unnamed = left.count - left.right - left.wrong
     shares = "".join(
         f'<i class="{kind}" style="width:{100 * count / left.count:.2f}%"></i>'
-        for kind, count in (("right", left.right), ("wrong", left.wrong), ("none", unnamed))
+        for kind, count in (("right", left.right), ("wrong", left.wrong), ("none", left.turned_away))
     )
     error = "none of them" if left.error is None else f"{percent(left.error)} of those wrongly"
     words = f"{percent(left.coverage)} of the photos are named, {error}."
     st.html(f'<p class="share" role="img" aria-label="{words}">{shares}</p>')
     st.markdown(
-        f"**{words}** Of {left.count} photos {left.right} are told right, {left.wrong} wrong, {unnamed} get no name."
+        f"**{words}** Of {left.count} photos {left.right} are told right, {left.wrong} wrong, {left.turned_away} get "
+        "no name."
     )
 
 
