@@ -16,21 +16,12 @@ if TYPE_CHECKING:
 PERCENTAGES = [str(number) for number in range(0, 61, 5)]
 DEFAULT_PERCENT = "20"
 
-STYLE = """
-<style>
-.signs { display: flex; gap: 1.2rem; margin: 0; font-size: .9rem; flex-wrap: wrap; }
-.signs i { display: inline-block; width: .9rem; height: .9rem; border-radius: .2rem; margin-right: .35rem;
-  vertical-align: -.1rem; }
-</style>
-"""
-
 
 def show(subject: Subject, photo: Image.Image, explanation: "Explanation", classifier: "Classifier") -> None:
     """The photo, as the network saw it, under evidence of both signs of the chosen layer."""
     from mushroom.explain import overlays, regions
     from mushroom.explain.methods import METHODS
 
-    st.html(STYLE)
     genus = escaped(explanation.genus)
     if not METHODS[explanation.method].both_signs:
         st.caption(

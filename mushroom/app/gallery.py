@@ -31,19 +31,12 @@ DRAWN = {
 }
 """The genus that each drawing shows."""
 
-STYLE = """
-<style>
-.st-key-drawings img, .st-key-examples img { border-radius: .6rem; aspect-ratio: 1; object-fit: cover; }
-</style>
-"""
-
 
 def show(on_open: Callable[[], None] = lambda: None, *, answers_told: bool = True) -> dict[str, DeltaGenerator]:
     """The galleries; a press on a button opens what is above it, after ``on_open``.
 
     Returns the place under each drawing, by its name, for ``tell_answers``, which comes where ``answers_told``.
     """
-    st.html(STYLE)
     places = {}
     if drawings := subject.drawings():
         layout.section("No photo at hand?")

@@ -20,24 +20,6 @@ if TYPE_CHECKING:
 CELL_PX = 320
 """Longest side of a picture in the grid."""
 
-STYLE = """
-<style>
-.heatmaps { overflow-x: auto; }
-.heatmaps table { border-collapse: separate; border-spacing: .5rem; margin: 0 -.5rem; table-layout: fixed;
-  width: min(100%, var(--columns) * 20rem); min-width: calc(var(--columns) * 8.5rem); }
-.heatmaps th { font-weight: 600; font-size: .85rem; line-height: 1.3; text-align: left; vertical-align: bottom; }
-.heatmaps tbody th { vertical-align: middle; }
-.heatmaps .rows { width: 6rem; }
-.heatmaps td { vertical-align: top; padding: 0; }
-.heatmaps img { display: block; width: 100%; max-width: 20rem; border-radius: .5rem; }
-/* Three beside each other on a phone. */
-@media (max-width: 640px) { .heatmaps table { min-width: calc(var(--columns) * 6.4rem); border-spacing: .3rem;
-    margin: 0 -.3rem; }
-  .heatmaps .rows { width: 4.6rem; } .heatmaps th { font-size: .78rem; } }
-.heatmaps small { display: block; font-size: .85rem; line-height: 1.35; color: var(--quiet); padding-top: .25rem; }
-</style>
-"""
-
 
 @dataclass(frozen=True)
 class Cell:
@@ -67,7 +49,6 @@ def show_grid(photo: Subject, columns: Sequence[str], rows: Mapping[str, Sequenc
             image = f'<img src="{components.data_url(picture)}" alt="Heatmap: {escape(cell.title)}">'
             body += f"<td>{image}{note}</td>"
         body += "</tr>"
-    st.html(STYLE)
     st.html(
         '<div class="heatmaps" tabindex="0" role="group" aria-label="Heatmaps side by side">'
         f'<table style="--columns:{len(columns)}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'

@@ -18,19 +18,9 @@ if TYPE_CHECKING:
 COUNT = 5
 CARD_PX = 150
 
-STYLE = """
-<style>
-.st-key-neighbours img { border-radius: .5rem; aspect-ratio: 1; object-fit: cover; }
-.neighbour { margin: 0; font-size: .82rem; line-height: 1.3; overflow-wrap: anywhere; }
-.neighbour b, .neighbour span { display: block; }
-@media (max-width: 640px) { .st-key-neighbours > div { flex: 0 0 calc(50% - .5rem); width: auto; min-width: 0; } }
-</style>
-"""
-
 
 def show(subject: Subject, classifier: "Classifier") -> None:
     """The nearest five, or what it takes to see them."""
-    st.html(STYLE)
     prepared = prepared_photos.prepared()
     if prepared is None:
         st.info(
@@ -60,7 +50,7 @@ def show(subject: Subject, classifier: "Classifier") -> None:
             with st.container(width=CARD_PX, gap="xxsmall"):
                 st.image(gallery.thumbnail(str(neighbour.path)), width="stretch", alt=f"Photo of {neighbour.genus}")
                 st.html(
-                    f'<p class="neighbour"><b><em>{html.escape(neighbour.genus)}</em></b>'
+                    f'<p class="card neighbour"><b><em>{html.escape(neighbour.genus)}</em></b>'
                     f"<span>likeness {neighbour.similarity:.2f}</span><span>{html.escape(neighbour.source)}</span></p>"
                 )
 

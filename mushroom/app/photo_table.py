@@ -19,19 +19,6 @@ SHOWN = {DIFFERENT: "Different mushrooms", ONE: "One mushroom"}
 CARD_PX = 170
 """Width of one photo of several of one mushroom."""
 
-STYLE = """
-<style>
-.st-key-views img { border-radius: .6rem; aspect-ratio: 1; object-fit: cover; }
-.view { margin: 0; font-size: .88rem; line-height: 1.35; overflow-wrap: anywhere; }
-.view span { display: block; opacity: .8; }
-@media (max-width: 640px) {
-  .st-key-views > div { flex: 0 0 calc(50% - .5rem); width: auto; min-width: 0; }
-  /* On a phone the table's own buttons would always lie over what is above it. */
-  [data-testid="stFullScreenFrame"]:has([data-testid="stDataFrame"]) [data-testid="stElementToolbar"] { display: none; }
-}
-</style>
-"""
-
 
 def show(subjects: Sequence[Subject], on_open: Callable[[Subject], None]) -> None:
     """The photos with the network's answers; ``on_open`` gets the one that the visitor wants to see explained."""
@@ -39,7 +26,6 @@ def show(subjects: Sequence[Subject], on_open: Callable[[Subject], None]) -> Non
     if classifier is None:
         models.choose_checkpoint()
         return
-    st.html(STYLE)
     progress = st.progress(0.0, text="Looking at your photos …")
     predicted = []
     for number, subject in enumerate(subjects, start=1):
@@ -177,7 +163,7 @@ def _views(
                 alt = f"Photo {number}, with the heatmap of what speaks for {prediction.genus}"
                 st.image(_under_heatmap(classifier, subject), width="stretch", alt=alt)
                 st.html(
-                    f'<p class="view"><b>{html.escape(subject.title)}</b>'
+                    f'<p class="card"><b>{html.escape(subject.title)}</b>'
                     f"<span>says {html.escape(says)}, {percent(prediction.confidence)}</span></p>"
                 )
                 st.button(f"See why: photo {number}", key=f"view:{number}", on_click=on_open, args=(subject,))

@@ -19,15 +19,6 @@ if TYPE_CHECKING:
 COPY_PX = 150
 """Longest side of a copy on the page."""
 
-STYLE = """
-<style>
-.st-key-copies img { border-radius: .5rem; aspect-ratio: 1; object-fit: cover; }
-.copy { margin: 0; font-size: .82rem; line-height: 1.3; }
-.copy b { display: block; }
-@media (max-width: 640px) { .st-key-copies > div { flex: 0 0 calc(50% - .5rem); width: auto; min-width: 0; } }
-</style>
-"""
-
 
 def _turned(photo: Image.Image, degrees: float) -> Image.Image:
     """Turned, and cut so that no corner is empty."""
@@ -89,7 +80,6 @@ def steadiness(prediction: "Prediction", copies: "dict[str, Prediction]") -> Ste
 
 def show(subject: Subject, photo: Image.Image, prediction: "Prediction", classifier: "Classifier") -> None:
     """The button, and when it was pressed the copies with their answers. ``photo`` is what the network saw."""
-    st.html(STYLE)
     st.caption("The same photo as another hour, hand or telephone might have taken it: does the answer stay?")
     if url_state.choice("copies", (str(len(COPIES)),), None, what="number of copies") is None:
         st.button("Ask about eight copies", icon=":material/filter:", on_click=_ask)
@@ -105,7 +95,7 @@ def show(subject: Subject, photo: Image.Image, prediction: "Prediction", classif
             with st.container(width=COPY_PX, gap="xxsmall"):
                 st.image(components.jpeg(COPIES[name](small)), width="stretch", alt=f"The photo, {name}")
                 st.html(
-                    f'<p class="copy"><b>{"=" if same else "≠"} {html.escape(says)}</b>'
+                    f'<p class="card copy"><b>{"=" if same else "≠"} {html.escape(says)}</b>'
                     f"{name}, {percent(copy.confidence)}</p>"
                 )
 

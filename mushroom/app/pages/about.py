@@ -22,19 +22,9 @@ if TYPE_CHECKING:
 STEP_PX = 320
 """Side of the five pictures."""
 
-STYLE = """
-<style>
-.st-key-steps img { border-radius: .6rem; aspect-ratio: 1; }
-.step { margin: 0; font-size: .92rem; line-height: 1.45; }
-.step b { display: block; }
-.swatch { display: inline-block; width: .8rem; height: .8rem; border-radius: .2rem; margin-right: .4rem; }
-</style>
-"""
-
 
 def render() -> None:
     """The page."""
-    st.html(STYLE)
     layout.header("About", "What this is, what it cannot do, and how a heatmap comes about.")
     shown_photo = subject.current_subject()
     _safety()
@@ -98,7 +88,7 @@ def _five_pictures(classifier: "Classifier", shown_photo: Subject | None) -> Non
         for column, (number, step) in zip(st.columns(5), enumerate(steps, start=1), strict=True):
             with column:
                 st.image(components.jpeg(step.picture), width="stretch", alt=f"Step {number}: {step.title}")
-                st.html(f'<p class="step"><b>{number}. {step.title}</b>{step.text}</p>')
+                st.html(f'<p class="card"><b>{number}. {step.title}</b>{step.text}</p>')
     if shown_photo.origin == "drawing":
         layout.page_link("identify", label="See it with a photo of your own", icon=":material/upload:")
 

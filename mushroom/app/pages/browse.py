@@ -13,22 +13,9 @@ from mushroom.texts import none_of_these, percent
 PAGE_PHOTOS = 28
 """Photos on one page of the gallery: a few rows on a wide screen, and no long wait on a slow line."""
 
-STYLE = """
-<style>
-.st-key-photos img { border-radius: .6rem; aspect-ratio: 1; object-fit: cover; }
-/* Room for an answer of two lines under each, so that the buttons of a row are on one line. */
-.answer-line { margin: 0; font-size: .82rem; line-height: 1.35; min-height: 4.05em; overflow-wrap: anywhere; }
-.answer-line b { font-weight: 600; }
-.answer-line .right { color: var(--right); }
-.answer-line .wrong { color: var(--wrong); }
-.answer-line span { display: block; color: var(--quiet); }
-</style>
-"""
-
 
 def render() -> None:
     """The page."""
-    st.html(STYLE)
     layout.header(
         "Browse the test split",
         "Photos that the network never saw while it learned, with what it answered. Open one to see why.",
@@ -209,7 +196,7 @@ def _card(answer: Answer, number: int, known: Names, *, hidden: bool) -> bool:
         )
         if not hidden:
             st.html(
-                f'<p class="answer-line"><b class="{kind}">{mark} <em>{_plain(answer.true_genus)}</em></b>'
+                f'<p class="card answer-line"><b class="{kind}">{mark} <em>{_plain(answer.true_genus)}</em></b>'
                 f"<span>says {_plain(says)}, {percent(answer.confidence)}</span></p>"
             )
         return st.button(f"Open no. {number}", key=f"browse:{answer.photo}", width="stretch")

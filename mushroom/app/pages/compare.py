@@ -25,13 +25,6 @@ SCALES = {"own": "Each its own", "common": "One for all"}
 
 METHOD = "gradcam"
 
-STYLE = """
-<style>
-/* On a phone what is compared begins on the first screen. */
-@media (max-width: 640px) { .st-key-plain-photo img { width: 9rem !important; } }
-</style>
-"""
-
 NAMES_AT_FIRST = 3
 METHODS_AT_FIRST = 3
 
@@ -67,7 +60,6 @@ def render() -> None:
 def _plain_photo(photo: Subject, prediction: "Prediction") -> None:
     """The photo that all the heatmaps are of, by name, and the way to another."""
     whose = {"upload": "Your photo", "test": "A test photo", "drawing": "A drawing of ours"}[photo.origin]
-    st.html(STYLE)
     picture, about = st.columns([1, 3], gap="medium", vertical_alignment="center")
     with picture, st.container(key="plain-photo"):
         view = subject.preview(photo)
