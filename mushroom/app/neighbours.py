@@ -50,7 +50,7 @@ def show(subject: Subject, classifier: "Classifier") -> None:
             with st.container(width=CARD_PX, gap="xxsmall"):
                 st.image(gallery.thumbnail(str(neighbour.path)), width="stretch", alt=f"Photo of {neighbour.genus}")
                 st.html(
-                    f'<p class="card neighbour"><b><em>{html.escape(neighbour.genus)}</em></b>'
+                    f'<p class="neighbour"><b><em>{html.escape(neighbour.genus)}</em></b>'
                     f"<span>likeness {neighbour.similarity:.2f}</span><span>{html.escape(neighbour.source)}</span></p>"
                 )
 

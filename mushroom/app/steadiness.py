@@ -95,7 +95,7 @@ def show(subject: Subject, photo: Image.Image, prediction: "Prediction", classif
             with st.container(width=COPY_PX, gap="xxsmall"):
                 st.image(components.jpeg(COPIES[name](small)), width="stretch", alt=f"The photo, {name}")
                 st.html(
-                    f'<p class="card copy"><b>{"=" if same else "≠"} {html.escape(says)}</b>'
+                    f'<p class="copy"><b>{"=" if same else "≠"} {html.escape(says)}</b>'
                     f"{name}, {percent(copy.confidence)}</p>"
                 )
 

@@ -37,17 +37,19 @@ body:has([data-testid="stDialog"]) [data-testid="stPopoverBody"] { display: none
 /* Cards: a square picture each, and what is said of it. */
 :is(.st-key-drawings, .st-key-examples, .st-key-photos, .st-key-views, .st-key-copies, .st-key-neighbours,
   .st-key-steps) img { border-radius: .6rem; aspect-ratio: 1; object-fit: cover; }
-.card { margin: 0; font-size: .82rem; line-height: 1.35; overflow-wrap: anywhere; }
-.card b, .card span { display: block; }
-.st-key-views .card { font-size: .88rem; }
-.st-key-views .card span { opacity: .8; }
-.st-key-steps .card { font-size: .92rem; line-height: 1.45; }
+:is(.st-key-copies, .st-key-neighbours) img { border-radius: .5rem; }
+:is(.answer-line, .view, .copy, .neighbour, .step) { margin: 0; overflow-wrap: anywhere; }
+:is(.answer-line, .view, .copy, .neighbour, .step) > :is(b, span) { display: block; }
+:is(.copy, .neighbour) { font-size: .82rem; line-height: 1.3; }
+.view { font-size: .88rem; line-height: 1.35; }
+.view span { opacity: .8; }
+.step { font-size: .92rem; line-height: 1.45; }
 /* Room for an answer of two lines under each, so that the buttons of a row are on one line. */
-.st-key-photos .card { min-height: 4.05em; }
-.st-key-photos b { font-weight: 600; }
-.st-key-photos .right { color: var(--right); }
-.st-key-photos .wrong { color: var(--wrong); }
-.st-key-photos .card span { color: var(--quiet); }
+.answer-line { font-size: .82rem; line-height: 1.35; min-height: 4.05em; }
+.answer-line b { font-weight: 600; }
+.answer-line .right { color: var(--right); }
+.answer-line .wrong { color: var(--wrong); }
+.answer-line span { color: var(--quiet); }
 /* The answer, and giving a photo. */
 .answer { margin: .1rem 0 0; padding: 0; font-family: var(--serif);
   font-size: 2.5rem; font-weight: 400; line-height: 1.1; overflow-wrap: anywhere; }

@@ -30,7 +30,7 @@ def render() -> None:
     _safety()
     classifier = models.open_classifier()
     if classifier is not None:
-        _five_pictures(classifier, shown_photo or _a_drawing())
+        _five_pictures(classifier, shown_photo or next(map(subject.drawing_subject, subject.drawings()), None))
         _names(records.names(classifier.folder))
     _limits()
     if classifier is not None:
@@ -58,15 +58,6 @@ class Step:
     picture: Image.Image
 
 
-def _a_drawing() -> Subject | None:
-    """A drawing, where the visitor has not given a photo."""
-    from mushroom.photos import photo_hash, read_photo_file
-
-    for name, path in subject.drawings().items():
-        return Subject("drawing", name, path, photo_hash(read_photo_file(path)))
-    return None
-
-
 def _five_pictures(classifier: "Classifier", shown_photo: Subject | None) -> None:
     from mushroom.errors import PhotoError
 
@@ -88,7 +79,7 @@ def _five_pictures(classifier: "Classifier", shown_photo: Subject | None) -> Non
         for column, (number, step) in zip(st.columns(5), enumerate(steps, start=1), strict=True):
             with column:
                 st.image(components.jpeg(step.picture), width="stretch", alt=f"Step {number}: {step.title}")
-                st.html(f'<p class="card"><b>{number}. {step.title}</b>{step.text}</p>')
+                st.html(f'<p class="step"><b>{number}. {step.title}</b>{step.text}</p>')
     if shown_photo.origin == "drawing":
         layout.page_link("identify", label="See it with a photo of your own", icon=":material/upload:")
 
