@@ -40,7 +40,8 @@ def render() -> None:
         layout.note("The photos on this machine are not quite those that this network was tested on.")
     known = records.names(folder)
     with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
-        answer = _told()
+        titles = {key: title for key, (title, _) in ANSWERS.items()}
+        answer = url_state.segments("What a visitor is told", "answer", titles, ANY, what="answer", width="content")
         hidden = lesson.switch()
         if not hidden:
             _counts(found, known)
@@ -63,20 +64,6 @@ def _no_photos() -> None:
 
 
 # --- Filters ------------------------------------------------------------------------------------------------
-
-
-def _told() -> str:
-    """The filter that is always in sight: what a visitor is told, a key of ``ANSWERS``."""
-    answer = str(url_state.choice("answer", list(ANSWERS), ANY, what="answer"))
-    st.segmented_control(
-        "What a visitor is told",
-        list(ANSWERS),
-        format_func=lambda key: ANSWERS[key][0],
-        required=True,
-        width="content",
-        **url_state.widget("answer", answer),
-    )
-    return answer
 
 
 def _filters(answer: str, known: Names) -> Filters:
@@ -196,7 +183,7 @@ def _card(answer: Answer, number: int, known: Names, *, hidden: bool) -> bool:
         )
         if not hidden:
             st.html(
-                f'<p class="card answer-line"><b class="{kind}">{mark} <em>{_plain(answer.true_genus)}</em></b>'
+                f'<p class="answer-line"><b class="{kind}">{mark} <em>{_plain(answer.true_genus)}</em></b>'
                 f"<span>says {_plain(says)}, {percent(answer.confidence)}</span></p>"
             )
         return st.button(f"Open no. {number}", key=f"browse:{answer.photo}", width="stretch")

@@ -55,10 +55,8 @@ def render() -> None:
             icon=":material/info:",
         )
         return
-    split = str(url_state.choice("split", splits, splits[0], what="split"))
-    st.segmented_control(
-        "Photos", splits, format_func=SPLIT_TITLES.__getitem__, required=True, **url_state.widget("split", split)
-    )
+    titles = {split: SPLIT_TITLES[split] for split in splits}
+    split = url_state.segments("Photos", "split", titles, splits[0], what="split")
     st.caption(SPLIT_NOTES[split])
     known = records.names(folder)
     answers = records.answers(folder, split)
@@ -201,7 +199,7 @@ def _matrix(answers: Sequence[Answer], known: Names, split: str) -> None:
         tables.confusion_cells(confusion, known.names, pressable=split == "test"),
         label=f"Photos by true {known.rank} and by what is told",
         key=f"confusion:{split}",
-        on_press=_remember_cell,
+        on_press=lambda cell: st.session_state.update(cell_pressed=cell),
         colours=colours(known.names),
     )
     st.markdown(tables.describe_confusion(confusion, known.names))
@@ -211,10 +209,6 @@ def _matrix(answers: Sequence[Answer], known: Names, split: str) -> None:
         asked = Filters(true, told or filters.ANY, answer)
         filters.ask(asked)
         layout.go_to("browse", **asked.choices)
-
-
-def _remember_cell(name: str) -> None:
-    st.session_state["cell_pressed"] = name
 
 
 # --- How sure -----------------------------------------------------------------------------------------------
