@@ -35,30 +35,27 @@ def show_button(
     """The button, and behind it one for each file."""
     stem = f"mushroom-{explanation.genus.lower().replace(' ', '-')}-{explanation.method}"
     with st.popover("Download", icon=":material/download:"):
-        st.download_button(
-            "Photo with heatmap (PNG)",
-            partial(_overlay_png, subject, explanation, layer.name, opacity, colours),
-            f"{stem}-{layer.name.replace('.', '_')}.png",
-            "image/png",
-            on_click="ignore",
-            width="stretch",
-        )
-        st.download_button(
-            "Film strip (PNG)",
-            partial(_strip_png, subject, explanation, opacity, colours),
-            f"{stem}-layers.png",
-            "image/png",
-            on_click="ignore",
-            width="stretch",
-        )
-        st.download_button(
-            "Numbers (JSON)",
-            partial(explanation_json, subject, explanation, classifier),
-            f"{stem}.json",
-            "application/json",
-            on_click="ignore",
-            width="stretch",
-        )
+        for label, made, name, form in (
+            (
+                "Photo with heatmap (PNG)",
+                partial(_overlay_png, subject, explanation, layer.name, opacity, colours),
+                f"{stem}-{layer.name.replace('.', '_')}.png",
+                "image/png",
+            ),
+            (
+                "Film strip (PNG)",
+                partial(_strip_png, subject, explanation, opacity, colours),
+                f"{stem}-layers.png",
+                "image/png",
+            ),
+            (
+                "Numbers (JSON)",
+                partial(explanation_json, subject, explanation, classifier),
+                f"{stem}.json",
+                "application/json",
+            ),
+        ):
+            st.download_button(label, made, name, form, on_click="ignore", width="stretch")
 
 
 def _overlay_png(subject: Subject, explanation: "Explanation", layer: str, opacity: float, colours: str) -> bytes:

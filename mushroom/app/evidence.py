@@ -56,7 +56,8 @@ def show(subject: Subject, photo: Image.Image, explanation: "Explanation", class
         most_probable = explanation.genus == explanation.prediction.genus
         st.markdown(balance(genus, speaks_for, against, most_probable=most_probable))
         if percent and found:
-            st.markdown(f"The hottest {percent} % of the photo are {_count(len(found))}, outlined in white.")
+            parts = "one part" if len(found) == 1 else f"{len(found)} parts"
+            st.markdown(f"The hottest {percent} % of the photo are {parts}, outlined in white.")
         elif percent:
             st.markdown(f"In this layer nothing speaks for *{genus}*: there is nothing to outline.")
         st.caption("Download > Numbers has every outlined part's place, for every layer.")
@@ -70,7 +71,3 @@ def balance(genus: str, speaks_for: float, against: float, *, most_probable: boo
     if against > speaks_for and most_probable:
         sentence += " It is the most probable all the same: every other gets still less."
     return sentence
-
-
-def _count(number: int) -> str:
-    return "one part" if number == 1 else f"{number} parts"

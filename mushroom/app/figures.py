@@ -1,4 +1,4 @@
-"""Numbers become plotly figures: one function a figure, and beside each how to read it, in one line.
+"""Numbers become plotly figures: one function a figure, and one that says it in words.
 
 Figures have transparent paper and no colours of text or grid: whoever shows them brings the theme, light or dark.
 """
@@ -26,16 +26,6 @@ NAME_CHARACTERS = 26
 """Of a longer name only the beginning stands beside a bar: the rest of a phone's width is the bar's."""
 
 MARGIN = {"l": 8, "r": 8, "t": 8, "b": 8}
-HOW_TO_READ = {
-    "reliability": (
-        "On the dotted line the network is right exactly as often as it says it is sure; below the line it is "
-        "too sure of itself. The larger the dot, the more photos."
-    ),
-    "training_curves": (
-        "Left to right is training time. Where the validation line stops following the training line, the network "
-        "learns the photos by heart."
-    ),
-}
 
 
 def bars_before_after(before: Mapping[str, float], after: Mapping[str, float]) -> go.Figure:

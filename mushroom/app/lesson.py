@@ -118,7 +118,7 @@ def show_row(subject: Subject, folder: Path) -> None:
             icon=":material/chevron_left:",
             disabled=at == 0,
             shortcut="p",
-            on_click=_open,
+            on_click=show_test_photo,
             args=(row.photos[max(at - 1, 0)],),
         )
         st.markdown(f"{at + 1} of {len(row.photos)}", width="content")
@@ -128,7 +128,7 @@ def show_row(subject: Subject, folder: Path) -> None:
             icon_position="right",
             disabled=at == len(row.photos) - 1,
             shortcut="n",
-            on_click=_open,
+            on_click=show_test_photo,
             args=(row.photos[min(at + 1, len(row.photos) - 1)],),
         )
     if back:
@@ -149,11 +149,6 @@ def _current_row(folder: Path) -> Row | None:
     shown = filters.matching([answer for answer in records.answers(folder) if answer.photo in here], asked)
     begin([answer.photo for answer in shown], filters.describe(len(shown), asked, known), asked)
     return st.session_state[ROW]
-
-
-def _open(photo: str) -> None:
-    """Another photo of the row: it starts with its own genus."""
-    show_test_photo(photo)
 
 
 def hides_answer(subject: Subject) -> bool:

@@ -14,8 +14,6 @@ from mushroom.texts import none_of_these
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-CONFIG = {"displayModeBar": False}
-
 CHART_PX = 680
 """Width of a chart, at most: what is drawn for a wide screen is cut off on paper, which has 688 between its margins."""
 
@@ -28,7 +26,7 @@ PUBLISHED = (
 
 def _chart(figure: "go.Figure", key: str, described: str) -> None:
     with st.container(width=CHART_PX):
-        st.plotly_chart(figure, key=key, config=CONFIG, alt=described)
+        st.plotly_chart(figure, key=key, config={"displayModeBar": False}, alt=described)
 
 
 def calibration(title: str, scores: SplitScores, temperature: float) -> None:
@@ -36,7 +34,10 @@ def calibration(title: str, scores: SplitScores, temperature: float) -> None:
     from mushroom.app import figures
 
     layout.section(title, anchor="calibration")
-    st.caption(figures.HOW_TO_READ["reliability"])
+    st.caption(
+        "On the dotted line the network is right exactly as often as it says it is sure; below the line it is "
+        "too sure of itself. The larger the dot, the more photos."
+    )
     before, after = scores.reliability_before, scores.reliability_after
     described = figures.describe_reliability(before, after)
     _chart(figures.reliability(before, after), "reliability", described)
@@ -118,7 +119,10 @@ def training(title: str, folder: Path) -> None:
         # One point is no curve.
         st.markdown(described)
         return
-    st.caption(figures.HOW_TO_READ["training_curves"])
+    st.caption(
+        "Left to right is training time. Where the validation line stops following the training line, the network "
+        "learns the photos by heart."
+    )
     _chart(figures.training_curves(history), "training_curves", described)
     st.markdown(described)
 

@@ -208,6 +208,14 @@ def close() -> None:
     show()
 
 
+def drawing_subject(name: str) -> Subject:
+    """A drawing, with nothing chosen for it. Raises PhotoError where it is damaged."""
+    from mushroom.photos import photo_hash, read_photo_file
+
+    path = drawings()[name]
+    return Subject("drawing", name, path, photo_hash(read_photo_file(path)))
+
+
 def _from_file(origin: Literal["drawing", "test"], title: str, path: Path, genus: str | None) -> Subject:
     remembered = st.session_state.get("file_subject")
     if remembered is None or remembered.source != path:
