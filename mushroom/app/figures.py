@@ -57,12 +57,7 @@ def reliability(before: Sequence[Bin], after: Sequence[Bin]) -> go.Figure:
     """Accuracy against confidence, in percent, of the bins of ``a report`` before and after calibration."""
     figure = go.Figure()
     figure.add_scatter(
-        x=[0, 100],
-        y=[0, 100],
-        mode="lines",
-        line={"dash": "dot", "color": QUIET},
-        name="perfect",
-        hoverinfo="skip",
+        x=[0, 100], y=[0, 100], mode="lines", line={"dash": "dot", "color": QUIET}, name="perfect", hoverinfo="skip"
     )
     for name, bins, colour in (("before", before, SECOND), ("after calibration", after, ACCENT)):
         figure.add_scatter(
@@ -70,11 +65,7 @@ def reliability(before: Sequence[Bin], after: Sequence[Bin]) -> go.Figure:
             y=[100 * group.accuracy for group in bins],
             mode="markers",
             name=name,
-            marker={
-                "color": colour,
-                "opacity": 0.8,
-                "size": [6 + min(group.count, 400) ** 0.5 for group in bins],
-            },
+            marker={"color": colour, "opacity": 0.8, "size": [6 + min(group.count, 400) ** 0.5 for group in bins]},
             customdata=[group.count for group in bins],
             hovertemplate="%{x:.0f} % sure, %{y:.0f} % right, %{customdata} photos<extra>" + name + "</extra>",
         )

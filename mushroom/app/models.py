@@ -19,14 +19,7 @@ from PIL import Image
 from mushroom.app import records
 from mushroom.app.layout import note_once
 from mushroom.app.url_state import choice, widget
-from mushroom.checkpoint import (
-    CONFIG_FILE,
-    HUB_PREFIX,
-    MODEL_VARIABLE,
-    SHIPPED_TITLES,
-    WEIGHTS_FILE,
-    list_checkpoints,
-)
+from mushroom.checkpoint import CONFIG_FILE, HUB_PREFIX, MODEL_VARIABLE, SHIPPED_TITLES, WEIGHTS_FILE, list_checkpoints
 
 if TYPE_CHECKING:
     from mushroom.classifier import Classifier

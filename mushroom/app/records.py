@@ -13,14 +13,7 @@ import numpy as np
 import streamlit as st
 
 from mushroom.app.layout import note_once
-from mushroom.checkpoint import (
-    AGREEMENT_FILE,
-    CARD_FILE,
-    CONFIG_FILE,
-    HISTORY_FILE,
-    PREDICTIONS_FILE,
-    REPORT_FILE,
-)
+from mushroom.checkpoint import AGREEMENT_FILE, CARD_FILE, CONFIG_FILE, HISTORY_FILE, PREDICTIONS_FILE, REPORT_FILE
 from mushroom.errors import CheckpointError
 from mushroom.evaluation.report import Report, read_report
 from mushroom.texts import RANKS, percent

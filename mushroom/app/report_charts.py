@@ -17,10 +17,7 @@ if TYPE_CHECKING:
 CHART_PX = 680
 """Width of a chart, at most: what is drawn for a wide screen is cut off on paper, which has 688 between its margins."""
 
-PUBLISHED = (
-    ("ResNet-50, frozen", 0.778),
-    ("ConvNeXt-Base, frozen", 0.921),
-)
+PUBLISHED = (("ResNet-50, frozen", 0.778), ("ConvNeXt-Base, frozen", 0.921))
 """Test accuracies that the notebook project published, on the Kaggle nine-genus photos."""
 
 
@@ -88,12 +85,6 @@ def threshold_rows(unknown: Unknown) -> list[dict[str, str]]:
         for point in unknown.curve
         if point.caught
     ]
-
-
-def several(measured: SeveralPhotos | None) -> None:
-    """What several photos of one mushroom bring; nothing where that was not measured."""
-    if measured:
-        st.markdown(several_sentence(measured))
 
 
 def several_sentence(measured: SeveralPhotos) -> str:
@@ -194,24 +185,12 @@ def faithfulness(title: str, measured: FaithfulnessTable | None) -> None:
 def published(title: str, report: Report) -> None:
     """What the notebook project published, beside this network's accuracy."""
     layout.section(title, anchor="notebook")
-    rows = [
-        {
-            "Network": name,
-            "Most probable right": f"{accuracy:.1%}",
-            "Photos": "Kaggle, nine genera",
-            "Measured by": "its authors",
-        }
-        for name, accuracy in PUBLISHED
-    ]
+    columns = ("Network", "Most probable right", "Photos", "Measured by")
+    measured = [(name, f"{accuracy:.1%}", "Kaggle, nine genera", "its authors") for name, accuracy in PUBLISHED]
     if test := report.test:
-        rows.append(
-            {
-                "Network": "this one",
-                "Most probable right": f"{test.accuracy:.1%}",
-                "Photos": f"{test.count} of our own test split",
-                "Measured by": "train.py evaluate",
-            }
-        )
+        photos = f"{test.count} of our own test split"
+        measured.append(("this one", f"{test.accuracy:.1%}", photos, "train.py evaluate"))
+    rows = [dict(zip(columns, row, strict=True)) for row in measured]
     st.table(rows, hide_index=True, alt="Published test accuracies of the notebook project beside ours")
     st.caption("On other photos: the numbers say nothing about which network is better.")
     layout.page_link("browse", "Browse the test photos", ":material/grid_view:")

@@ -4,6 +4,7 @@ import html
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -81,8 +82,10 @@ def steadiness(prediction: "Prediction", copies: "dict[str, Prediction]") -> Ste
 def show(subject: Subject, photo: Image.Image, prediction: "Prediction", classifier: "Classifier") -> None:
     """The button, and when it was pressed the copies with their answers. ``photo`` is what the network saw."""
     st.caption("The same photo as another hour, hand or telephone might have taken it: does the answer stay?")
-    if url_state.choice("copies", (str(len(COPIES)),), None, what="number of copies") is None:
-        st.button("Ask about eight copies", icon=":material/filter:", on_click=_ask)
+    count = str(len(COPIES))
+    if url_state.choice("copies", [count], None, what="number of copies") is None:
+        ask = partial(url_state.choose, "copies", count)
+        st.button("Ask about eight copies", icon=":material/filter:", on_click=ask)
         return
     with st.spinner("Asking …"):
         copies = {name: predictions.predict_copy(classifier, subject, name, made) for name, made in COPIES.items()}
@@ -98,7 +101,3 @@ def show(subject: Subject, photo: Image.Image, prediction: "Prediction", classif
                     f'<p class="copy"><b>{"=" if same else "≠"} {html.escape(says)}</b>'
                     f"{name}, {percent(copy.confidence)}</p>"
                 )
-
-
-def _ask() -> None:
-    url_state.choose("copies", str(len(COPIES)))

@@ -150,10 +150,7 @@ def table(
 
 
 def shares(
-    columns: Sequence[str],
-    rows: Sequence[tuple[str, Sequence[float | None], Sequence[str]]],
-    *,
-    label: str,
+    columns: Sequence[str], rows: Sequence[tuple[str, Sequence[float | None], Sequence[str]]], *, label: str
 ) -> None:
     """A table whose rows are a name, shares in [0, 1] with a bar each (None: not measured), and texts."""
     head = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)

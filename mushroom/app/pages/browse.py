@@ -1,6 +1,7 @@
 """Browse: the photos of the test split with what the network told of each, filtered and sorted; a press opens one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from html import escape
 
 import streamlit as st
 
@@ -98,13 +99,10 @@ def _on_a_phone() -> bool:
 def _counts(found: Sequence[Answer], known: Names) -> None:
     """How many photos there are of each name, and what was told of them; a press shows those photos."""
     with st.popover(f"Counts by {known.rank}", icon=":material/table:", key="counts"):
-        kinds = {key: ANSWERS[key] for key in ("right", "wrong", "unknown")}
         cells = []
         for name in known.names:
             of_name = [answer for answer in found if answer.true_genus == name]
-            row = [_count_cell(of_name, name, ANY, ANSWERS[ANY], len(of_name))]
-            row += [_count_cell(of_name, name, key, kind, len(of_name)) for key, kind in kinds.items()]
-            cells.append(row)
+            cells.append([_count_cell(of_name, name, key) for key in ANSWERS])
         tables.table(
             known.names,
             ["photos", "told right", "told wrong", "told none"],
@@ -115,16 +113,14 @@ def _counts(found: Sequence[Answer], known: Names) -> None:
         )
 
 
-def _count_cell(
-    answers: Sequence[Answer], name: str, key: str, kind: tuple[str, Callable[[Answer], bool]], total: int
-) -> tables.Cell:
-    title, keeps = kind
-    count = sum(map(keeps, answers))
+def _count_cell(of_name: Sequence[Answer], name: str, key: str) -> tables.Cell:
+    title, keeps = ANSWERS[key]
+    count = sum(map(keeps, of_name))
     told: tables.Kind = "meant" if key == "right" else "mistake"
     return tables.Cell(
         text=str(count) if count else "",
         title=f"{count} photos of {name}" + ("" if key == ANY else f", told {title.lower()}"),
-        share=0 if key == ANY else tables.depth(count, total, told),
+        share=0 if key == ANY else tables.depth(count, len(of_name), told),
         kind=told,
         name=f"{name}/{key}" if count else "",
     )
@@ -183,12 +179,7 @@ def _card(answer: Answer, number: int, known: Names, *, hidden: bool) -> bool:
         )
         if not hidden:
             st.html(
-                f'<p class="answer-line"><b class="{kind}">{mark} <em>{_plain(answer.true_genus)}</em></b>'
-                f"<span>says {_plain(says)}, {percent(answer.confidence)}</span></p>"
+                f'<p class="answer-line"><b class="{kind}">{mark} <em>{escape(answer.true_genus)}</em></b>'
+                f"<span>says {escape(says)}, {percent(answer.confidence)}</span></p>"
             )
         return st.button(f"Open no. {number}", key=f"browse:{answer.photo}", width="stretch")
-
-
-def _plain(text: str) -> str:
-    """A checkpoint's name as HTML text."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

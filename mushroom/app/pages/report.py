@@ -50,10 +50,7 @@ def render() -> None:
     report = records.report(folder)
     splits = [split for split in SPLIT_TITLES if report and split in report.splits]
     if report is None or not splits:
-        st.info(
-            "This network has no report yet. Make one with `python train.py evaluate`.",
-            icon=":material/info:",
-        )
+        st.info("This network has no report yet. Make one with `python train.py evaluate`.", icon=":material/info:")
         return
     titles = {split: SPLIT_TITLES[split] for split in splits}
     split = url_state.segments("Photos", "split", titles, splits[0], what="split")
@@ -65,7 +62,8 @@ def render() -> None:
     _links(sections)
     scores = report.splits[split]
     _headline(scores, answers, known.rank)
-    report_charts.several(report.several if split == "test" else None)
+    if split == "test" and report.several:
+        st.markdown(report_charts.several_sentence(report.several))
     _one_by_one(scores, answers, known)
     _matrix(answers, known, split)
     _how_sure(answers)
@@ -124,7 +122,7 @@ def _headline(scores: SplitScores, answers: Sequence[Answer], rank: str) -> None
         (
             "Macro-F1",
             f"{scores.macro_f1:.2f}",
-            _interval(scores.macro_f1_interval, digits=2),
+            _interval(scores.macro_f1_interval, ".2f"),
             f"F1 of each {rank}, averaged so that rare {RANKS[rank]} count as much as common ones.",
         ),
         ("Right in first two", f"{scores.top2:.1%}", "", f"The true {rank} is one of the two most probable."),
@@ -150,10 +148,9 @@ def _headline(scores: SplitScores, answers: Sequence[Answer], rank: str) -> None
         )
 
 
-def _interval(bounds: Sequence[float], digits: int | None = None) -> str:
+def _interval(bounds: Sequence[float], form: str = ".1%") -> str:
     low, high = bounds
-    words = f"{low:.1%} to {high:.1%}" if digits is None else f"{low:.{digits}f} to {high:.{digits}f}"
-    return f"95 % interval: {words}"
+    return f"95 % interval: {low:{form}} to {high:{form}}"
 
 
 def _one_by_one(scores: SplitScores, answers: Sequence[Answer], known: Names) -> None:
