@@ -208,7 +208,7 @@ _stage = st.components.v2.component(
   background: rgba(0, 0, 0, .45); pointer-events: none; box-sizing: border-box; }
 .crop { border-radius: .6rem; overflow: hidden; }
 .crop:focus-visible { outline: 3px solid var(--st-primary-color); outline-offset: 2px; }
-.crop img { max-height: 20rem; }
+.crop img { max-height: 20rem; border-radius: 0; }
 .crop .box { border-radius: 0; background: none; box-shadow: 0 0 0 100rem rgba(0, 0, 0, .5); }
 .how { font: .82rem/1.35 var(--st-font); color: var(--st-text-color); margin: .35rem 0 0; }
 .how:empty { display: none; }
