@@ -51,7 +51,8 @@ class Frame:
 _film_strip = st.components.v2.component(
     "mushroom_film_strip",
     html="""
-<div class="film"><button class="play" type="button"></button><div class="strip" role="radiogroup"></div></div>
+<div class="film"><button class="play" type="button"></button><div class="strip" role="radiogroup"
+  aria-label="Heatmaps from early to late layers"></div></div>
 """,
     css="""
 .film { display: flex; align-items: center; gap: .3rem; }
@@ -77,7 +78,6 @@ _film_strip = st.components.v2.component(
     js="""
 export default function ({ data, parentElement, setTriggerValue }) {
   const strip = parentElement.querySelector('.strip')
-  strip.setAttribute('aria-label', data.label)
   while (strip.children.length > data.frames.length) strip.lastChild.remove()
   while (strip.children.length < data.frames.length) {
     const button = document.createElement('button')
@@ -147,18 +147,18 @@ export default function ({ data, parentElement, setTriggerValue }) {
 )
 
 
-def film_strip(frames: Sequence[Frame], chosen: str, on_choose: Callable[[str], None], *, label: str, key: str) -> None:
+def film_strip(frames: Sequence[Frame], chosen: str, on_choose: Callable[[str], None]) -> None:
     """A strip of pictures, one of them chosen by a click or the arrow keys; ``on_choose`` gets its name."""
     names = {frame.name for frame in frames}
 
     def chosen_changed() -> None:
-        name = st.session_state[key].chosen
+        name = st.session_state["film_strip"].chosen
         if name in names:
             on_choose(name)
 
     _film_strip(
-        data={"label": label, "chosen": chosen, "frames": [asdict(frame) for frame in frames]},
-        key=key,
+        data={"chosen": chosen, "frames": [asdict(frame) for frame in frames]},
+        key="film_strip",
         on_chosen_change=chosen_changed,
     )
 

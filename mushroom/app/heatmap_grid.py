@@ -74,21 +74,16 @@ def show_beside(photo: Image.Image, layer: str, explanations: Sequence["Explanat
                 st.caption("In this layer nothing does.")
 
 
-@dataclass(frozen=True)
-class Scaled:
-    """A heatmap (h, w) in [0, 1] of one network, layer and method, and the evidence of its hottest place, which is
-    comparable between genera and not positive where nothing speaks for the genus."""
+def common_scale(heatmaps: Sequence[np.ndarray], peaks: Sequence[float]) -> list[np.ndarray]:
+    """Heatmaps (h, w) in [0, 1] of one network, layer and method with one scale: 1 is the hottest place of all of them.
 
-    heatmap: np.ndarray
-    peak: float
-
-
-def common_scale(found: Sequence[Scaled]) -> list[np.ndarray]:
-    """The heatmaps with one scale for all: 1 is the hottest place of all of them."""
-    highest = max((one.peak for one in found), default=0.0)
+    ``peaks`` is the evidence of each one's hottest place, comparable between genera, and not positive where nothing
+    speaks for the genus.
+    """
+    highest = max(peaks, default=0.0)
     if highest <= 0:
-        return [one.heatmap for one in found]
-    return [one.heatmap * np.float32(max(one.peak, 0.0) / highest) for one in found]
+        return [*heatmaps]
+    return [heatmap * np.float32(max(peak, 0.0) / highest) for heatmap, peak in zip(heatmaps, peaks, strict=True)]
 
 
 def agreement_cells(heatmaps: Mapping[str, np.ndarray]) -> list[list[tables.Cell]]:

@@ -85,6 +85,11 @@ def _rows(classifier: "Classifier", answered: "Answered", on_open: Callable[[Sub
         alt="Your photos with the network's answers",
     )
     names = [f"{number}. {subject.title}" for number, subject in enumerate(subjects, start=1)]
+
+    def open_chosen() -> None:
+        if (name := st.session_state["table_open"]) in names:
+            on_open(subjects[names.index(name)])
+
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox(
             "Open a photo",
@@ -93,8 +98,7 @@ def _rows(classifier: "Classifier", answered: "Answered", on_open: Callable[[Sub
             placeholder="Choose one",
             key="table_open",
             width=320,
-            on_change=_open_from_table,
-            args=(tuple(subjects), names, on_open),
+            on_change=open_chosen,
         )
         st.download_button(
             "Download as CSV",
@@ -107,11 +111,6 @@ def _rows(classifier: "Classifier", answered: "Answered", on_open: Callable[[Sub
     if (selected := chosen["selection"]["rows"]) and selected[0] < len(subjects):
         on_open(subjects[selected[0]])
         st.rerun()
-
-
-def _open_from_table(subjects: Sequence[Subject], names: Sequence[str], on_open: Callable[[Subject], None]) -> None:
-    if (name := st.session_state["table_open"]) in names:
-        on_open(subjects[names.index(name)])
 
 
 def table_csv(classifier: "Classifier", answered: "Answered") -> str:

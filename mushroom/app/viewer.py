@@ -59,13 +59,8 @@ def show(
         else:
             st.info(f"In this layer nothing speaks for {layout.escaped(explanation.genus)}: the heatmap is empty.")
     with strip:
-        components.film_strip(
-            _frames(subject, photo, explanation, layer, opacity or 0.5, colours),
-            layer.name,
-            _choose_layer,
-            label="Heatmaps from early to late layers",
-            key="film_strip",
-        )
+        frames = _frames(subject, photo, explanation, layer, opacity or 0.5, colours)
+        components.film_strip(frames, layer.name, _choose_layer)
 
 
 def chosen_layer(explanation: "Explanation") -> "Layer":

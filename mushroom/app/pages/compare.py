@@ -11,7 +11,7 @@ import numpy as np
 import streamlit as st
 
 from mushroom.app import components, gallery, layout, models, predictions, records, subject, tables, url_state
-from mushroom.app.heatmap_grid import Cell, Scaled, agreement_cells, common_scale, show_grid
+from mushroom.app.heatmap_grid import Cell, agreement_cells, common_scale, show_grid
 from mushroom.app.subject import Subject
 from mushroom.texts import RANKS, none_of_these, percent
 
@@ -214,8 +214,9 @@ def _genera(classifier: "Classifier", photo: Subject, prediction: "Prediction") 
     one_scale = "With one scale for all, a map is only as hot as it is beside the hottest of them."
     scale = url_state.segments("Scale", "scale", SCALES, "own", what="scale", help=one_scale)
     explanations: list[Explanation] = [predictions.explain(classifier, photo, genus, None, METHOD) for genus in chosen]
-    found = [Scaled(each.heatmaps[layer.name], float(each.evidence[layer.name].max())) for each in explanations]
-    maps = common_scale(found) if scale == "common" else [one.heatmap for one in found]
+    maps = [each.heatmaps[layer.name] for each in explanations]
+    if scale == "common":
+        maps = common_scale(maps, [float(each.evidence[layer.name].max()) for each in explanations])
     cells = [
         Cell(
             explanation.genus,
