@@ -138,13 +138,5 @@ def rows(classifier: "Classifier", prediction: "Prediction", language: str) -> l
 
 
 def _row(kind: str, name: str | None, title: str, width: float, share: str) -> dict[str, Any]:
-    return {
-        "kind": kind,
-        "name": name,
-        "title": title,
-        "common": "",
-        "colour": "",
-        "width": round(100 * width, 1),
-        "share": share,
-        "help": "",
-    }
+    row = {"kind": kind, "name": name, "title": title, "width": round(100 * width, 1), "share": share}
+    return row | {"common": "", "colour": "", "help": ""}

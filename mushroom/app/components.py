@@ -51,7 +51,8 @@ class Frame:
 _film_strip = st.components.v2.component(
     "mushroom_film_strip",
     html="""
-<div class="film"><button class="play" type="button"></button><div class="strip" role="radiogroup"></div></div>
+<div class="film"><button class="play" type="button"></button><div class="strip" role="radiogroup"
+  aria-label="Heatmaps from early to late layers"></div></div>
 """,
     css="""
 .film { display: flex; align-items: center; gap: .3rem; }
@@ -77,7 +78,6 @@ _film_strip = st.components.v2.component(
     js="""
 export default function ({ data, parentElement, setTriggerValue }) {
   const strip = parentElement.querySelector('.strip')
-  strip.setAttribute('aria-label', data.label)
   while (strip.children.length > data.frames.length) strip.lastChild.remove()
   while (strip.children.length < data.frames.length) {
     const button = document.createElement('button')
@@ -147,18 +147,18 @@ export default function ({ data, parentElement, setTriggerValue }) {
 )
 
 
-def film_strip(frames: Sequence[Frame], chosen: str, on_choose: Callable[[str], None], *, label: str, key: str) -> None:
+def film_strip(frames: Sequence[Frame], chosen: str, on_choose: Callable[[str], None]) -> None:
     """A strip of pictures, one of them chosen by a click or the arrow keys; ``on_choose`` gets its name."""
     names = {frame.name for frame in frames}
 
     def chosen_changed() -> None:
-        name = st.session_state[key].chosen
+        name = st.session_state["film_strip"].chosen
         if name in names:
             on_choose(name)
 
     _film_strip(
-        data={"label": label, "chosen": chosen, "frames": [asdict(frame) for frame in frames]},
-        key=key,
+        data={"chosen": chosen, "frames": [asdict(frame) for frame in frames]},
+        key="film_strip",
         on_chosen_change=chosen_changed,
     )
 
@@ -197,63 +197,130 @@ def rectangle_from_text(text: str) -> Rectangle | None:
     return rectangle if rectangle and rectangle.text == text else None
 
 
-_rectangle = st.components.v2.component(
-    "mushroom_rectangle",
-    html='<div class="stage"><img alt=""><div class="box"></div></div>',
+_stage = st.components.v2.component(
+    "mushroom_stage",
+    html='<div class="stage"><img alt=""><div class="box"></div></div><p class="how"></p>',
     css="""
 .stage { position: relative; display: inline-block; max-width: 100%; touch-action: none; cursor: crosshair;
   user-select: none; line-height: 0; }
 .stage img { max-width: 100%; max-height: 24rem; border-radius: .6rem; pointer-events: none; }
 .box { position: absolute; border: 2px solid #fff; outline: 2px solid #111; border-radius: 3px;
   background: rgba(0, 0, 0, .45); pointer-events: none; box-sizing: border-box; }
+.crop { border-radius: .6rem; overflow: hidden; }
+.crop:focus-visible { outline: 3px solid var(--st-primary-color); outline-offset: 2px; }
+.crop img { max-height: 20rem; border-radius: 0; }
+.crop .box { border-radius: 0; background: none; box-shadow: 0 0 0 100rem rgba(0, 0, 0, .5); }
+.how { font: .82rem/1.35 var(--st-font); color: var(--st-text-color); margin: .35rem 0 0; }
+.how:empty { display: none; }
 """,
     js="""
 export default function ({ data, parentElement, setTriggerValue }) {
   const stage = parentElement.querySelector('.stage')
-  const box = parentElement.querySelector('.box')
-  const img = parentElement.querySelector('img')
+  const [img, box] = stage.children
   if (img.src !== data.address) img.src = data.address
-  img.alt = data.label
-  const draw = (r) => {
-    box.style.left = r.left + '%'; box.style.top = r.top + '%'
-    box.style.width = (r.right - r.left) + '%'; box.style.height = (r.bottom - r.top) + '%'
+  parentElement.querySelector('.how').textContent = data.how
+  stage.classList.toggle('crop', data.square)
+  if (data.square) {
+    stage.tabIndex = 0
+    stage.setAttribute('role', 'group')
+    stage.setAttribute('aria-label', data.label)
+  } else img.alt = data.label
+  // Left, top, width and height in pixels of the photo as it is shown: what is square there is square in the photo.
+  let part = null
+  const area = () => stage.getBoundingClientRect()
+  const within = (value, most) => Math.max(0, Math.min(value, most))
+  const put = (drawn) => {
+    part = drawn
+    box.style.display = part ? '' : 'none'
+    if (!part) return
+    const { width, height } = area(), percents = part.map((value, index) => 100 * value / (index % 2 ? height : width))
+    for (const side of ['left', 'top', 'width', 'height']) box.style[side] = percents.shift() + '%'
   }
-  draw(data.rectangle)
+  const given = () => {
+    const { width, height } = area(), r = data.rectangle
+    put(r && [r.left * width / 100, r.top * height / 100,
+              (r.right - r.left) * width / 100, (r.bottom - r.top) * height / 100])
+  }
+  if (img.complete) given(); else img.onload = given
+  const fit = (left, top, side) => {
+    const { width, height } = area()
+    side = Math.max(.1 * Math.min(width, height), Math.min(side, width, height))
+    put([within(left, width - side), within(top, height - side), side, side])
+  }
+  const corners = () => {
+    const { width, height } = area(), [left, top, across, down] = part
+    const percent = (value, whole) => within(Math.round(100 * value / whole), 100)
+    return [percent(left, width), percent(top, height), percent(left + across, width), percent(top + down, height)]
+  }
+  const send = () => setTriggerValue('drawn', corners())
   let start = null
-  const at = (event) => {
-    const area = stage.getBoundingClientRect()
-    const percent = (value, size) => Math.round(100 * Math.max(0, Math.min(1, value / size)))
-    return [percent(event.clientX - area.left, area.width), percent(event.clientY - area.top, area.height)]
-  }
-  const between = ([x, y]) => ({ left: Math.min(start[0], x), right: Math.max(start[0], x),
-                                 top: Math.min(start[1], y), bottom: Math.max(start[1], y) })
+  const at = (event) => [event.clientX - area().left, event.clientY - area().top]
   stage.onpointerdown = (event) => { start = at(event); stage.setPointerCapture(event.pointerId) }
-  stage.onpointermove = (event) => { if (start) draw(between(at(event))) }
+  stage.onpointermove = (event) => {
+    if (!start) return
+    const { width, height } = area(), [x, y] = at(event), [x0, y0] = start
+    if (data.square) {
+      const side = Math.max(Math.abs(x - x0), Math.abs(y - y0))
+      return fit(x < x0 ? x0 - side : x0, y < y0 ? y0 - side : y0, side)
+    }
+    const x1 = within(x, width), y1 = within(y, height)
+    put([Math.min(x0, x1), Math.min(y0, y1), Math.abs(x1 - x0), Math.abs(y1 - y0)])
+  }
   stage.onpointerup = (event) => {
     if (!start) return
-    const drawn = between(at(event))
+    stage.onpointermove(event)
+    const [x, y] = at(event), moved = Math.hypot(x - start[0], y - start[1]), [left, top, right, bottom] = corners()
     start = null
-    if (drawn.right - drawn.left < 2 || drawn.bottom - drawn.top < 2) return draw(data.rectangle)
-    setTriggerValue('drawn', [drawn.left, drawn.top, drawn.right, drawn.bottom])
+    if (data.square ? moved < 8 : right - left < 2 || bottom - top < 2) given(); else send()
   }
-  stage.onpointercancel = () => { start = null; draw(data.rectangle) }
+  stage.onpointercancel = () => { start = null; given() }
+  stage.onkeydown = (event) => {
+    const { width, height } = area(), step = .04 * Math.min(width, height)
+    const [left, top, side] = part || [width * .2, height * .2, Math.min(width, height) * .6]
+    const act = {
+      ArrowLeft: () => fit(left - step, top, side), ArrowRight: () => fit(left + step, top, side),
+      ArrowUp: () => fit(left, top - step, side), ArrowDown: () => fit(left, top + step, side),
+      '+': () => fit(left - step / 2, top - step / 2, side + step),
+      '-': () => fit(left + step / 2, top + step / 2, side - step),
+      Enter: () => part && send(),
+    }[event.key]
+    if (!act || !data.square) return
+    event.preventDefault()
+    act()
+  }
 }
 """,
 )
 
 
 def drag_rectangle(
-    address: str, rectangle: Rectangle, on_draw: Callable[[Rectangle], None], *, label: str, key: str
+    address: str,
+    rectangle: Rectangle | None,
+    on_draw: Callable[[Rectangle], None],
+    *,
+    label: str,
+    key: str,
+    square: bool = False,
+    how: str = "",
 ) -> None:
-    """The picture at ``address`` with a rectangle that can be drawn anew by dragging."""
+    """The picture at ``address`` with a rectangle that can be drawn anew by dragging; ``how`` stands under it.
+
+    A ``square`` can be moved and sized by keys, too.
+    """
 
     def drawn_changed() -> None:
         drawn = checked_rectangle(st.session_state[key].drawn)
         if drawn is not None:
             on_draw(drawn)
 
-    _rectangle(
-        data={"address": address, "label": label, "rectangle": asdict(rectangle)},
+    _stage(
+        data={
+            "address": address,
+            "label": label,
+            "how": how,
+            "square": square,
+            "rectangle": asdict(rectangle) if rectangle else None,
+        },
         key=key,
         on_drawn_change=drawn_changed,
     )

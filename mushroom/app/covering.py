@@ -98,10 +98,7 @@ def _hottest(explanation: "Explanation", classifier: "Classifier", asked: int) -
 
 
 def _dragged(view: Image.Image, rectangle: Rectangle) -> tuple[str, Masking]:
-    for key, value in (
-        ("across", (rectangle.left, rectangle.right)),
-        ("down", (rectangle.top, rectangle.bottom)),
-    ):
+    for key, value in (("across", (rectangle.left, rectangle.right)), ("down", (rectangle.top, rectangle.bottom))):
         if st.session_state.get(key) != value:
             st.session_state[key] = value
     components.drag_rectangle(

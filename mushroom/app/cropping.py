@@ -1,6 +1,5 @@
 """Asking about a part of the photo: a square drawn by mouse, finger or keys, or one suggested by the heatmap."""
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,88 +20,6 @@ OUTSIDE = 0.55
 PART_PX = 140
 """Width at which the part that the network is asked about is shown."""
 
-_square = st.components.v2.component(
-    "mushroom_square",
-    html='<div class="crop"><img alt=""><div class="box"></div></div><p class="how"></p>',
-    css="""
-.crop { position: relative; display: inline-block; max-width: 100%; touch-action: none; cursor: crosshair;
-  user-select: none; line-height: 0; border-radius: .6rem; overflow: hidden; }
-.crop:focus-visible { outline: 3px solid var(--st-primary-color); outline-offset: 2px; }
-.crop img { max-width: 100%; max-height: 20rem; pointer-events: none; }
-.crop .box { position: absolute; box-sizing: border-box; border: 2px solid #fff; outline: 2px solid #111;
-  box-shadow: 0 0 0 100rem rgba(0, 0, 0, .5); pointer-events: none; }
-.how { font: .82rem/1.35 var(--st-font); color: var(--st-text-color); margin: .35rem 0 0; }
-""",
-    js="""
-export default function ({ data, parentElement, setTriggerValue }) {
-  const stage = parentElement.querySelector('.crop')
-  const box = parentElement.querySelector('.box')
-  const img = parentElement.querySelector('img')
-  if (img.src !== data.address) img.src = data.address
-  parentElement.querySelector('.how').textContent = data.how
-  stage.tabIndex = 0
-  stage.setAttribute('role', 'group')
-  stage.setAttribute('aria-label', data.label)
-  // Left, top and side in pixels of the photo as it is shown: what is square there is square in the photo.
-  let square = null
-  const area = () => stage.getBoundingClientRect()
-  const put = () => {
-    box.style.display = square ? '' : 'none'
-    if (!square) return
-    const [left, top, side] = square
-    Object.assign(box.style, { left: left + 'px', top: top + 'px', width: side + 'px', height: side + 'px' })
-  }
-  const given = () => {
-    const { width, height } = area(), r = data.rectangle
-    square = r && [r.left * width / 100, r.top * height / 100, (r.right - r.left) * width / 100]
-    put()
-  }
-  if (img.complete) given(); else img.onload = given
-  const fit = (left, top, side) => {
-    const { width, height } = area()
-    side = Math.max(.1 * Math.min(width, height), Math.min(side, width, height))
-    square = [Math.max(0, Math.min(left, width - side)), Math.max(0, Math.min(top, height - side)), side]
-    put()
-  }
-  const send = () => {
-    const { width, height } = area(), [left, top, side] = square
-    const percent = (value, whole) => Math.max(0, Math.min(100, Math.round(100 * value / whole)))
-    setTriggerValue('drawn', [percent(left, width), percent(top, height),
-                              percent(left + side, width), percent(top + side, height)])
-  }
-  let start = null
-  const at = (event) => [event.clientX - area().left, event.clientY - area().top]
-  stage.onpointerdown = (event) => { start = at(event); stage.setPointerCapture(event.pointerId) }
-  stage.onpointermove = (event) => {
-    if (!start) return
-    const [x, y] = at(event), side = Math.max(Math.abs(x - start[0]), Math.abs(y - start[1]))
-    fit(x < start[0] ? start[0] - side : start[0], y < start[1] ? start[1] - side : start[1], side)
-  }
-  stage.onpointerup = (event) => {
-    if (!start) return
-    const [x, y] = at(event), moved = Math.hypot(x - start[0], y - start[1])
-    start = null
-    if (moved < 8) given(); else send()
-  }
-  stage.onpointercancel = () => { start = null; given() }
-  stage.onkeydown = (event) => {
-    const { width, height } = area(), step = .04 * Math.min(width, height)
-    const [left, top, side] = square || [width * .2, height * .2, Math.min(width, height) * .6]
-    const act = {
-      ArrowLeft: () => fit(left - step, top, side), ArrowRight: () => fit(left + step, top, side),
-      ArrowUp: () => fit(left, top - step, side), ArrowDown: () => fit(left, top + step, side),
-      '+': () => fit(left - step / 2, top - step / 2, side + step),
-      '-': () => fit(left + step / 2, top + step / 2, side - step),
-      Enter: () => square && send(),
-    }[event.key]
-    if (!act) return
-    event.preventDefault()
-    act()
-  }
-}
-""",
-)
-
 
 def show_button(
     subject: Subject, photo: Image.Image, explanation: "Explanation", layer: "Layer", classifier: "Classifier"
@@ -112,15 +29,14 @@ def show_button(
     with (place := st.popover("Cut to the mushroom", icon=":material/crop:", key="cut", on_change="rerun")):
         if not place.open:
             return
-        _square(
-            data={
-                "address": components.data_url(photo),
-                "label": "The photo: drag a square round the mushroom, or move it with the arrow keys",
-                "how": "Drag a square round the mushroom. Keys: arrows move it, + and − change its size, Enter asks.",
-                "rectangle": asdict(subject.crop) if subject.crop else None,
-            },
+        components.drag_rectangle(
+            components.data_url(photo),
+            subject.crop,
+            _choose,
+            label="The photo: drag a square round the mushroom, or move it with the arrow keys",
             key="crop_stage",
-            on_drawn_change=_drawn,
+            square=True,
+            how="Drag a square round the mushroom. Keys: arrows move it, + and − change its size, Enter asks.",
         )
         with st.container(horizontal=True):
             whole = subject.crop is None
@@ -173,11 +89,6 @@ def over_whole(
     whole.paste(overlays.overlay(photo.crop(box), heatmap, opacity, colours), box[:2])
     ImageDraw.Draw(whole).rectangle((box[0], box[1], box[2] - 1, box[3] - 1), outline="white", width=2)
     return whole
-
-
-def _drawn() -> None:
-    if rectangle := checked_rectangle(st.session_state["crop_stage"].drawn):
-        _choose(rectangle)
 
 
 def _choose(rectangle: Rectangle | None) -> None:

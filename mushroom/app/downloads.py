@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
-from PIL import Image
 
 from mushroom.app import components, cropping, server
 from mushroom.app.subject import Subject
@@ -25,47 +24,28 @@ SCHEMA = 2
 
 
 def show_button(
-    subject: Subject,
-    explanation: "Explanation",
-    classifier: "Classifier",
-    layer: "Layer",
-    opacity: float,
-    colours: str,
+    subject: Subject, explanation: "Explanation", classifier: "Classifier", layer: "Layer", opacity: float, colours: str
 ) -> None:
     """The button, and behind it one for each file."""
     stem = f"mushroom-{explanation.genus.lower().replace(' ', '-')}-{explanation.method}"
     with st.popover("Download", icon=":material/download:"):
-        st.download_button(
-            "Photo with heatmap (PNG)",
-            partial(_overlay_png, subject, explanation, layer.name, opacity, colours),
-            f"{stem}-{layer.name.replace('.', '_')}.png",
-            "image/png",
-            on_click="ignore",
-            width="stretch",
-        )
-        st.download_button(
-            "Film strip (PNG)",
-            partial(_strip_png, subject, explanation, opacity, colours),
-            f"{stem}-layers.png",
-            "image/png",
-            on_click="ignore",
-            width="stretch",
-        )
-        st.download_button(
-            "Numbers (JSON)",
-            partial(explanation_json, subject, explanation, classifier),
-            f"{stem}.json",
-            "application/json",
-            on_click="ignore",
-            width="stretch",
-        )
+        picture = partial(_overlay_png, subject, explanation, layer.name, opacity, colours)
+        strip = partial(_strip_png, subject, explanation, opacity, colours)
+        numbers = partial(explanation_json, subject, explanation, classifier)
+        for label, made, name, form in (
+            ("Photo with heatmap (PNG)", picture, f"{stem}-{layer.name.replace('.', '_')}.png", "image/png"),
+            ("Film strip (PNG)", strip, f"{stem}-layers.png", "image/png"),
+            ("Numbers (JSON)", numbers, f"{stem}.json", "application/json"),
+        ):
+            st.download_button(label, made, name, form, on_click="ignore", width="stretch")
 
 
 def _overlay_png(subject: Subject, explanation: "Explanation", layer: str, opacity: float, colours: str) -> bytes:
-    def made() -> Image.Image:
-        return cropping.over_whole(subject.read_whole(), explanation.heatmaps[layer], subject.crop, opacity, colours)
+    def made() -> bytes:
+        photo = subject.read_whole()
+        return components.png(cropping.over_whole(photo, explanation.heatmaps[layer], subject.crop, opacity, colours))
 
-    return server.run_queued(lambda: components.png(made()))
+    return server.run_queued(made)
 
 
 def _strip_png(subject: Subject, explanation: "Explanation", opacity: float, colours: str) -> bytes:

@@ -16,21 +16,12 @@ if TYPE_CHECKING:
 PERCENTAGES = [str(number) for number in range(0, 61, 5)]
 DEFAULT_PERCENT = "20"
 
-STYLE = """
-<style>
-.signs { display: flex; gap: 1.2rem; margin: 0; font-size: .9rem; flex-wrap: wrap; }
-.signs i { display: inline-block; width: .9rem; height: .9rem; border-radius: .2rem; margin-right: .35rem;
-  vertical-align: -.1rem; }
-</style>
-"""
-
 
 def show(subject: Subject, photo: Image.Image, explanation: "Explanation", classifier: "Classifier") -> None:
     """The photo, as the network saw it, under evidence of both signs of the chosen layer."""
     from mushroom.explain import overlays, regions
     from mushroom.explain.methods import METHODS
 
-    st.html(STYLE)
     genus = escaped(explanation.genus)
     if not METHODS[explanation.method].both_signs:
         st.caption(
@@ -65,7 +56,8 @@ def show(subject: Subject, photo: Image.Image, explanation: "Explanation", class
         most_probable = explanation.genus == explanation.prediction.genus
         st.markdown(balance(genus, speaks_for, against, most_probable=most_probable))
         if percent and found:
-            st.markdown(f"The hottest {percent} % of the photo are {_count(len(found))}, outlined in white.")
+            parts = "one part" if len(found) == 1 else f"{len(found)} parts"
+            st.markdown(f"The hottest {percent} % of the photo are {parts}, outlined in white.")
         elif percent:
             st.markdown(f"In this layer nothing speaks for *{genus}*: there is nothing to outline.")
         st.caption("Download > Numbers has every outlined part's place, for every layer.")
@@ -79,7 +71,3 @@ def balance(genus: str, speaks_for: float, against: float, *, most_probable: boo
     if against > speaks_for and most_probable:
         sentence += " It is the most probable all the same: every other gets still less."
     return sentence
-
-
-def _count(number: int) -> str:
-    return "one part" if number == 1 else f"{number} parts"

@@ -5,7 +5,7 @@ can be read by a screen reader.
 """
 
 import math
-from collections.abc import Sequence
+import textwrap
 from dataclasses import dataclass
 from html import escape
 from typing import Literal
@@ -224,13 +224,13 @@ def _labels(plate: Plate) -> list[str]:
         side = 1 if number % 2 == 0 else -1
         across, down = points[part]
         edge = MIDDLE + side * 138
-        height = down + (0 if part == "base" else 8 * (1 if part in ("under", "free") else 0))
+        height = down + (8 if part in ("under", "free") else 0)
         anchor = "start" if side > 0 else "end"
         parts.append(
             f'<path d="M{MIDDLE + side * across:.0f},{down:.0f} L{edge},{height:.0f}" stroke="currentColor" '
             'stroke-width="1" fill="none"/>'
         )
-        lines = _wrapped(text)
+        lines = textwrap.wrap(text, 17, break_long_words=False, break_on_hyphens=False)
         first = height + 4 - 7 * (len(lines) - 1)
         parts += [
             f'<text x="{edge + side * 4}" y="{first + 14 * line:.0f}" text-anchor="{anchor}" font-size="12" '
@@ -238,12 +238,3 @@ def _labels(plate: Plate) -> list[str]:
             for line, words in enumerate(lines)
         ]
     return parts
-
-
-def _wrapped(text: str, widest: int = 17) -> Sequence[str]:
-    lines = [""]
-    for word in text.split():
-        if lines[-1] and len(lines[-1]) + 1 + len(word) > widest:
-            lines.append("")
-        lines[-1] = f"{lines[-1]} {word}".strip()
-    return lines

@@ -1,4 +1,4 @@
-"""Numbers become plotly figures: one function a figure, and beside each how to read it, in one line.
+"""Numbers become plotly figures: one function a figure, and one that says it in words.
 
 Figures have transparent paper and no colours of text or grid: whoever shows them brings the theme, light or dark.
 """
@@ -26,16 +26,6 @@ NAME_CHARACTERS = 26
 """Of a longer name only the beginning stands beside a bar: the rest of a phone's width is the bar's."""
 
 MARGIN = {"l": 8, "r": 8, "t": 8, "b": 8}
-HOW_TO_READ = {
-    "reliability": (
-        "On the dotted line the network is right exactly as often as it says it is sure; below the line it is "
-        "too sure of itself. The larger the dot, the more photos."
-    ),
-    "training_curves": (
-        "Left to right is training time. Where the validation line stops following the training line, the network "
-        "learns the photos by heart."
-    ),
-}
 
 
 def bars_before_after(before: Mapping[str, float], after: Mapping[str, float]) -> go.Figure:
@@ -67,12 +57,7 @@ def reliability(before: Sequence[Bin], after: Sequence[Bin]) -> go.Figure:
     """Accuracy against confidence, in percent, of the bins of ``a report`` before and after calibration."""
     figure = go.Figure()
     figure.add_scatter(
-        x=[0, 100],
-        y=[0, 100],
-        mode="lines",
-        line={"dash": "dot", "color": QUIET},
-        name="perfect",
-        hoverinfo="skip",
+        x=[0, 100], y=[0, 100], mode="lines", line={"dash": "dot", "color": QUIET}, name="perfect", hoverinfo="skip"
     )
     for name, bins, colour in (("before", before, SECOND), ("after calibration", after, ACCENT)):
         figure.add_scatter(
@@ -80,11 +65,7 @@ def reliability(before: Sequence[Bin], after: Sequence[Bin]) -> go.Figure:
             y=[100 * group.accuracy for group in bins],
             mode="markers",
             name=name,
-            marker={
-                "color": colour,
-                "opacity": 0.8,
-                "size": [6 + min(group.count, 400) ** 0.5 for group in bins],
-            },
+            marker={"color": colour, "opacity": 0.8, "size": [6 + min(group.count, 400) ** 0.5 for group in bins]},
             customdata=[group.count for group in bins],
             hovertemplate="%{x:.0f} % sure, %{y:.0f} % right, %{customdata} photos<extra>" + name + "</extra>",
         )

@@ -9,7 +9,6 @@ from PIL import ImageOps
 from streamlit.delta_generator import DeltaGenerator
 
 from mushroom.app import components, layout, predictions, prepared_photos, subject
-from mushroom.app.subject import Subject
 from mushroom.texts import none_of_these, percent
 
 if TYPE_CHECKING:
@@ -31,20 +30,21 @@ DRAWN = {
 }
 """The genus that each drawing shows."""
 
-STYLE = """
-<style>
-.st-key-drawings img, .st-key-examples img { border-radius: .6rem; aspect-ratio: 1; object-fit: cover; }
-</style>
-"""
-
 
 def show(on_open: Callable[[], None] = lambda: None, *, answers_told: bool = True) -> dict[str, DeltaGenerator]:
     """The galleries; a press on a button opens what is above it, after ``on_open``.
 
     Returns the place under each drawing, by its name, for ``tell_answers``, which comes where ``answers_told``.
     """
-    st.html(STYLE)
     places = {}
+
+    def opener(show: Callable[[str], None]) -> Callable[[str], None]:
+        def open_it(name: str) -> None:
+            on_open()
+            show(name)
+
+        return open_it
+
     if drawings := subject.drawings():
         layout.section("No photo at hand?")
         st.caption(
@@ -56,7 +56,9 @@ def show(on_open: Callable[[], None] = lambda: None, *, answers_told: bool = Tru
         with st.container(horizontal=True, gap="small", key="drawings"):
             for name, path in drawings.items():
                 title = name.replace("_", " ")
-                places[name] = _card(path.read_bytes(), title, f"Drawing of a {title}", name, _drawing_opener(on_open))
+                places[name] = _card(
+                    path.read_bytes(), title, f"Drawing of a {title}", name, opener(subject.show_drawing)
+                )
     if photos := prepared_photos.test_genera():
         layout.section("Photos it has never seen")
         st.caption("From the test split, each of another genus. The page Browse has them all.")
@@ -64,18 +66,14 @@ def show(on_open: Callable[[], None] = lambda: None, *, answers_told: bool = Tru
         with st.container(horizontal=True, gap="small", key="examples"):
             for genus, photo in sorted(first_of_genus.items())[:EXAMPLES]:
                 picture = thumbnail(str(prepared_photos.test_photo_path(photo)))
-                _card(picture, genus, f"Photo of {genus}", photo, _photo_opener(on_open))
+                _card(picture, genus, f"Photo of {genus}", photo, opener(subject.show_test_photo))
     return places
 
 
 def tell_answers(places: Mapping[str, DeltaGenerator], classifier: "Classifier") -> None:
     """Write under each drawing what the network makes of it: a drawing is no photo, and some fail."""
-    from mushroom.photos import photo_hash, read_photo_file
-
     for name, place in places.items():
-        path = subject.drawings()[name]
-        drawing = Subject("drawing", name, path, photo_hash(read_photo_file(path)))
-        place.caption(answer_text(name, predictions.predict(classifier, drawing)))
+        place.caption(answer_text(name, predictions.predict(classifier, subject.drawing_subject(name))))
 
 
 def answer_text(name: str, prediction: "Prediction") -> str:
@@ -87,22 +85,6 @@ def answer_text(name: str, prediction: "Prediction") -> str:
     if drawn not in prediction.probabilities:
         return said
     return f"{'✓' if prediction.genus == drawn else '✗'} {said}"
-
-
-def _drawing_opener(on_open: Callable[[], None]) -> Callable[[str], None]:
-    def open_drawing(name: str) -> None:
-        on_open()
-        subject.show_drawing(name)
-
-    return open_drawing
-
-
-def _photo_opener(on_open: Callable[[], None]) -> Callable[[str], None]:
-    def open_photo(photo: str) -> None:
-        on_open()
-        subject.show_test_photo(photo)
-
-    return open_photo
 
 
 def choose_first() -> None:

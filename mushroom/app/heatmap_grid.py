@@ -20,24 +20,6 @@ if TYPE_CHECKING:
 CELL_PX = 320
 """Longest side of a picture in the grid."""
 
-STYLE = """
-<style>
-.heatmaps { overflow-x: auto; }
-.heatmaps table { border-collapse: separate; border-spacing: .5rem; margin: 0 -.5rem; table-layout: fixed;
-  width: min(100%, var(--columns) * 20rem); min-width: calc(var(--columns) * 8.5rem); }
-.heatmaps th { font-weight: 600; font-size: .85rem; line-height: 1.3; text-align: left; vertical-align: bottom; }
-.heatmaps tbody th { vertical-align: middle; }
-.heatmaps .rows { width: 6rem; }
-.heatmaps td { vertical-align: top; padding: 0; }
-.heatmaps img { display: block; width: 100%; max-width: 20rem; border-radius: .5rem; }
-/* Three beside each other on a phone. */
-@media (max-width: 640px) { .heatmaps table { min-width: calc(var(--columns) * 6.4rem); border-spacing: .3rem;
-    margin: 0 -.3rem; }
-  .heatmaps .rows { width: 4.6rem; } .heatmaps th { font-size: .78rem; } }
-.heatmaps small { display: block; font-size: .85rem; line-height: 1.35; color: var(--quiet); padding-top: .25rem; }
-</style>
-"""
-
 
 @dataclass(frozen=True)
 class Cell:
@@ -67,7 +49,6 @@ def show_grid(photo: Subject, columns: Sequence[str], rows: Mapping[str, Sequenc
             image = f'<img src="{components.data_url(picture)}" alt="Heatmap: {escape(cell.title)}">'
             body += f"<td>{image}{note}</td>"
         body += "</tr>"
-    st.html(STYLE)
     st.html(
         '<div class="heatmaps" tabindex="0" role="group" aria-label="Heatmaps side by side">'
         f'<table style="--columns:{len(columns)}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
@@ -93,21 +74,16 @@ def show_beside(photo: Image.Image, layer: str, explanations: Sequence["Explanat
                 st.caption("In this layer nothing does.")
 
 
-@dataclass(frozen=True)
-class Scaled:
-    """A heatmap (h, w) in [0, 1] of one network, layer and method, and the evidence of its hottest place, which is
-    comparable between genera and not positive where nothing speaks for the genus."""
+def common_scale(heatmaps: Sequence[np.ndarray], peaks: Sequence[float]) -> list[np.ndarray]:
+    """Heatmaps (h, w) in [0, 1] of one network, layer and method with one scale: 1 is the hottest place of all of them.
 
-    heatmap: np.ndarray
-    peak: float
-
-
-def common_scale(found: Sequence[Scaled]) -> list[np.ndarray]:
-    """The heatmaps with one scale for all: 1 is the hottest place of all of them."""
-    highest = max((one.peak for one in found), default=0.0)
+    ``peaks`` is the evidence of each one's hottest place, comparable between genera, and not positive where nothing
+    speaks for the genus.
+    """
+    highest = max(peaks, default=0.0)
     if highest <= 0:
-        return [one.heatmap for one in found]
-    return [one.heatmap * np.float32(max(one.peak, 0.0) / highest) for one in found]
+        return [*heatmaps]
+    return [heatmap * np.float32(max(peak, 0.0) / highest) for heatmap, peak in zip(heatmaps, peaks, strict=True)]
 
 
 def agreement_cells(heatmaps: Mapping[str, np.ndarray]) -> list[list[tables.Cell]]:

@@ -34,11 +34,10 @@ def arrived() -> bool:
     return st.session_state.get("page_before") != st.session_state.get("page_now")
 
 
-def header(title: str, lead: str | None = None) -> None:
+def header(title: str, lead: str) -> None:
     """A page's headline, and under it one sentence on what the page is for."""
     st.title(title, anchor=False)
-    if lead:
-        st.html(f'<p class="lead">{lead}</p>')
+    st.html(f'<p class="lead">{lead}</p>')
 
 
 def section(title: str, anchor: str | None = None) -> None:

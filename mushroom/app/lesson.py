@@ -26,21 +26,6 @@ SWITCH = "guess_switch"
 GUESS_FIRST = "guess"
 """The choice in the URL: the score so far, where the class guesses first."""
 
-STYLE = """
-<style>
-.st-key-lesson { border-radius: .6rem; padding: .4rem .8rem; background: light-dark(#eef3ec, #202822); }
-.st-key-lesson p, .st-key-lesson [data-testid="stMarkdownContainer"] { margin: 0; }
-/* No keys where there is no keyboard. */
-@media (hover: none) { .st-key-lesson kbd { display: none; } }
-/* Previous, where one is and next stay on one line of the smallest phone. */
-@media (max-width: 640px) {
-  .st-key-lesson { gap: .3rem !important; padding: .3rem .5rem; }
-  .st-key-lesson > :first-child { flex: 1 0 100%; }
-  .st-key-lesson button { padding: .2rem .4rem; }
-}
-</style>
-"""
-
 
 @dataclass(frozen=True)
 class Row:
@@ -126,7 +111,6 @@ def show_row(subject: Subject, folder: Path) -> None:
     if row is None or at is None:
         url_state.choose("row", None)
         return
-    st.html(STYLE)
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key="lesson"):
         back = st.button(f"Back to the {row.title}", icon=":material/grid_view:", type="tertiary", shortcut="b")
         st.button(
@@ -134,7 +118,7 @@ def show_row(subject: Subject, folder: Path) -> None:
             icon=":material/chevron_left:",
             disabled=at == 0,
             shortcut="p",
-            on_click=_open,
+            on_click=show_test_photo,
             args=(row.photos[max(at - 1, 0)],),
         )
         st.markdown(f"{at + 1} of {len(row.photos)}", width="content")
@@ -144,7 +128,7 @@ def show_row(subject: Subject, folder: Path) -> None:
             icon_position="right",
             disabled=at == len(row.photos) - 1,
             shortcut="n",
-            on_click=_open,
+            on_click=show_test_photo,
             args=(row.photos[min(at + 1, len(row.photos) - 1)],),
         )
     if back:
@@ -165,11 +149,6 @@ def _current_row(folder: Path) -> Row | None:
     shown = filters.matching([answer for answer in records.answers(folder) if answer.photo in here], asked)
     begin([answer.photo for answer in shown], filters.describe(len(shown), asked, known), asked)
     return st.session_state[ROW]
-
-
-def _open(photo: str) -> None:
-    """Another photo of the row: it starts with its own genus."""
-    show_test_photo(photo)
 
 
 def hides_answer(subject: Subject) -> bool:

@@ -8,13 +8,7 @@ import streamlit as st
 from mushroom.app import layout, server, url_state
 from mushroom.assets import ASSETS
 
-TITLES = {
-    "identify": "Identify",
-    "compare": "Compare",
-    "browse": "Browse",
-    "report": "Report",
-    "about": "About",
-}
+TITLES = {name: name.capitalize() for name in ("identify", "compare", "browse", "report", "about")}
 """The pages by name, in the order of the menu, and what the menu calls them."""
 
 FIRST = "identify"
@@ -25,23 +19,9 @@ ABOUT_THE_PHOTO = ("photo", "drawing", "upload", "crop")
 URL_CHOICES = {
     "identify": (
         *ABOUT_THE_PHOTO,
-        "model",
-        "genus",
-        "against",
-        "layer",
-        "method",
-        "panel",
-        "opacity",
-        "colours",
-        "strip",
-        "cover",
-        "outline",
-        "only",
-        "copies",
-        "correction",
-        "several",
-        "row",
-        "guess",
+        *("model", "genus", "against", "layer", "method", "opacity", "colours", "strip"),
+        *("panel", "cover", "outline", "only", "copies", "correction"),
+        *("several", "row", "guess"),
     ),
     "compare": (*ABOUT_THE_PHOTO, "model", "genus", "layer", "colours", "compare", "scale"),
     "browse": ("model", "true", "predicted", "answer", "order", "guess"),
@@ -59,7 +39,8 @@ def run() -> None:
     server.prepare_process()
     pages = build_pages()
     layout.remember_pages(pages)
-    page = st.navigation([*pages.values(), _identify_by_name()], position="top")
+    by_name = st.Page(_go_to_first, title=TITLES[FIRST], url_path=FIRST, visibility="hidden")
+    page = st.navigation([*pages.values(), by_name], position="top")
     name = page.url_path or FIRST
     url_state.keep_only(URL_CHOICES[name])
     notes = layout.begin_page(name, TITLES)
@@ -84,10 +65,6 @@ def _page(name: str) -> Callable[[], None]:
     return render
 
 
-def _identify_by_name() -> st.Page:
-    """Leads whoever writes ``/identify`` to the first page, with all choices of the link."""
-    return st.Page(_go_to_first, title=TITLES[FIRST], url_path=FIRST, visibility="hidden")
-
-
 def _go_to_first() -> None:
+    """Whoever writes ``/identify`` comes to the first page, with all choices of the link."""
     layout.go_to(FIRST, **st.query_params.to_dict())

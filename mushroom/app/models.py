@@ -19,14 +19,7 @@ from PIL import Image
 from mushroom.app import records
 from mushroom.app.layout import note_once
 from mushroom.app.url_state import choice, widget
-from mushroom.checkpoint import (
-    CONFIG_FILE,
-    HUB_PREFIX,
-    MODEL_VARIABLE,
-    SHIPPED_TITLES,
-    WEIGHTS_FILE,
-    list_checkpoints,
-)
+from mushroom.checkpoint import CONFIG_FILE, HUB_PREFIX, MODEL_VARIABLE, SHIPPED_TITLES, WEIGHTS_FILE, list_checkpoints
 
 if TYPE_CHECKING:
     from mushroom.classifier import Classifier
@@ -37,20 +30,11 @@ LOOK_AGAIN = "10m"
 """How long the app takes it that what it last found on the Hub is what is there."""
 
 ARCHITECTURES = {
-    "convnext": "ConvNeXt",
-    "convnextv2": "ConvNeXt V2",
-    "deit": "DeiT",
-    "dinov2": "DINOv2",
-    "efficientnet": "EfficientNet",
-    "efficientnetv2": "EfficientNetV2",
-    "hrnet": "HRNet",
-    "mobilenetv3": "MobileNetV3",
-    "mobilenetv4": "MobileNetV4",
-    "resnet": "ResNet",
-    "resnet50": "ResNet-50",
-    "resnetv2": "ResNetV2",
-    "swin": "Swin",
-    "vit": "ViT",
+    re.sub("[ -]", "", title).lower(): title
+    for title in (
+        *("ConvNeXt", "ConvNeXt V2", "DeiT", "DINOv2", "EfficientNet", "EfficientNetV2", "HRNet", "MobileNetV3"),
+        *("MobileNetV4", "ResNet", "ResNet-50", "ResNetV2", "Swin", "ViT"),
+    )
 }
 """Architectures as their authors write them, by the first word of timm's names."""
 
@@ -58,7 +42,7 @@ CLASSIFIERS_KEPT = 5
 """Networks held in memory at once; the one that was not used for longest goes first."""
 
 
-def choose_checkpoint(label: str = "Model") -> Path | None:
+def choose_checkpoint() -> Path | None:
     """The checkpoint folder that the visitor chose in the URL or with the selectbox this draws.
 
     The selectbox is only there where more than one checkpoint is. None, with a sentence on the page, where
@@ -76,7 +60,7 @@ def choose_checkpoint(label: str = "Model") -> Path | None:
     assert chosen is not None
     if len(at_hand) > 1:
         titles = human_names(list(at_hand))
-        st.selectbox(label, list(at_hand), format_func=titles.__getitem__, width=420, **widget("model", chosen))
+        st.selectbox("Model", list(at_hand), format_func=titles.__getitem__, width=420, **widget("model", chosen))
         lines = records.when_to_use(at_hand)
         if lines[chosen]:
             st.caption(lines[chosen])
@@ -123,12 +107,10 @@ def _fetched_model(address: str) -> tuple[Path | None, str]:
         return None, str(error)
 
 
-def open_classifier(label: str = "Model") -> "Classifier | None":
+def open_classifier() -> "Classifier | None":
     """The classifier of the chosen checkpoint; None, with a sentence on the page, where there is none to use."""
-    folder = choose_checkpoint(label)
-    if folder is None:
-        return None
-    return _loaded_or_told(folder)
+    folder = choose_checkpoint()
+    return _loaded_or_told(folder) if folder else None
 
 
 def chosen_classifier() -> "Classifier | None":

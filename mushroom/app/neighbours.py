@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -18,19 +19,9 @@ if TYPE_CHECKING:
 COUNT = 5
 CARD_PX = 150
 
-STYLE = """
-<style>
-.st-key-neighbours img { border-radius: .5rem; aspect-ratio: 1; object-fit: cover; }
-.neighbour { margin: 0; font-size: .82rem; line-height: 1.3; overflow-wrap: anywhere; }
-.neighbour b, .neighbour span { display: block; }
-@media (max-width: 640px) { .st-key-neighbours > div { flex: 0 0 calc(50% - .5rem); width: auto; min-width: 0; } }
-</style>
-"""
-
 
 def show(subject: Subject, classifier: "Classifier") -> None:
     """The nearest five, or what it takes to see them."""
-    st.html(STYLE)
     prepared = prepared_photos.prepared()
     if prepared is None:
         st.info(
@@ -43,8 +34,9 @@ def show(subject: Subject, classifier: "Classifier") -> None:
         st.caption("The photos on this machine are not quite those that this network learned from.")
     count = int((prepared.manifest["split"] == "train").sum())
     if st.session_state.get("neighbours_of") != classifier.identity:
+        asked = partial(st.session_state.update, neighbours_of=classifier.identity)
         st.caption(f"For this the network looks once at the {count:,} photos it learned from: a minute a thousand.")
-        st.button("Look for the nearest", icon=":material/image_search:", on_click=_ask, args=(classifier.identity,))
+        st.button("Look for the nearest", icon=":material/image_search:", on_click=asked)
         return
     bar = st.progress(0.0, text="Looking at the photos it learned from …")
     try:
@@ -82,7 +74,3 @@ def learned_index(
 def _remembered(identity: str, fingerprint: str) -> "list[NeighbourIndex]":
     """A place for what was found: a cached function itself can't draw how far it is."""
     return []
-
-
-def _ask(identity: str) -> None:
-    st.session_state["neighbours_of"] = identity

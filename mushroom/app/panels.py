@@ -32,36 +32,27 @@ def show(subject: Subject, view: Image.Image, explanation: "Explanation", classi
     ``view`` is the part of the photo that the network saw, as large as the page shows it.
     """
     prediction, rank = explanation.prediction, classifier.config.rank
-    draw: dict[str, Callable[[], None]] = {
-        "why-not": lambda: _why_not(subject, view, explanation, classifier),
-        "cover": lambda: covering.show(subject, view, explanation, classifier),
-        "for-against": lambda: evidence.show(subject, view, explanation, classifier),
-        "steady": lambda: steadiness.show(subject, view, prediction, classifier),
-        "nearest": lambda: neighbours.show(subject, classifier),
-        "about": lambda: field_guide.show(explanation.genus, rank),
-        "wrong": lambda: corrections.show(subject, view, explanation, classifier),
+    panels: dict[str, tuple[str, Callable[[], None]]] = {
+        "why-not": (f"Why not another {rank}?", lambda: _why_not(subject, view, explanation, classifier)),
+        "cover": ("Cover and see", lambda: covering.show(subject, view, explanation, classifier)),
+        "for-against": ("For and against", lambda: evidence.show(subject, view, explanation, classifier)),
+        "steady": ("Is it steady?", lambda: steadiness.show(subject, view, prediction, classifier)),
+        "nearest": ("Most alike", lambda: neighbours.show(subject, classifier)),
+        "about": (f"About this {rank}", lambda: field_guide.show(explanation.genus, rank)),
+        "wrong": ("That is wrong", lambda: corrections.show(subject, view, explanation, classifier)),
     }
-    titles = {
-        "why-not": f"Why not another {rank}?",
-        "cover": "Cover and see",
-        "for-against": "For and against",
-        "steady": "Is it steady?",
-        "nearest": "Most alike",
-        "about": f"About this {rank}",
-        "wrong": "That is wrong",
-    }
-    shown = str(url_state.choice("panel", list(titles), "why-not", what="panel", title=titles.__getitem__))
-    if st.session_state.get("panel_tabs") not in titles.values() or layout.arrived():
-        st.session_state["panel_tabs"] = titles[shown]
-    tabs = st.tabs(list(titles.values()), key="panel_tabs", on_change=_panel_chosen, args=(titles,))
-    for tab, name in zip(tabs, titles, strict=True):
+    names = {title: name for name, (title, _) in panels.items()}
+    shown = str(url_state.choice("panel", list(panels), "why-not", what="panel", title=lambda name: panels[name][0]))
+    if st.session_state.get("panel_tabs") not in names or layout.arrived():
+        st.session_state["panel_tabs"] = panels[shown][0]
+    tabs = st.tabs(list(names), key="panel_tabs", on_change=_panel_chosen, args=(names,))
+    for tab, (_, draw) in zip(tabs, panels.values(), strict=True):
         if tab.open:
             with tab:
-                draw[name]()
+                draw()
 
 
-def _panel_chosen(titles: Mapping[str, str]) -> None:
-    names = {title: name for name, title in titles.items()}
+def _panel_chosen(names: Mapping[str, str]) -> None:
     url_state.choose("panel", names.get(st.session_state["panel_tabs"]))
 
 

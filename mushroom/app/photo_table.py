@@ -13,24 +13,13 @@ from mushroom.texts import percent, third_answer
 if TYPE_CHECKING:
     from mushroom.classifier import Classifier, Prediction
 
+    Answered = Sequence[tuple[Subject, Prediction]]
+
 DIFFERENT, ONE = "different", "one"
 SHOWN = {DIFFERENT: "Different mushrooms", ONE: "One mushroom"}
 
 CARD_PX = 170
 """Width of one photo of several of one mushroom."""
-
-STYLE = """
-<style>
-.st-key-views img { border-radius: .6rem; aspect-ratio: 1; object-fit: cover; }
-.view { margin: 0; font-size: .88rem; line-height: 1.35; overflow-wrap: anywhere; }
-.view span { display: block; opacity: .8; }
-@media (max-width: 640px) {
-  .st-key-views > div { flex: 0 0 calc(50% - .5rem); width: auto; min-width: 0; }
-  /* On a phone the table's own buttons would always lie over what is above it. */
-  [data-testid="stFullScreenFrame"]:has([data-testid="stDataFrame"]) [data-testid="stElementToolbar"] { display: none; }
-}
-</style>
-"""
 
 
 def show(subjects: Sequence[Subject], on_open: Callable[[Subject], None]) -> None:
@@ -39,21 +28,19 @@ def show(subjects: Sequence[Subject], on_open: Callable[[Subject], None]) -> Non
     if classifier is None:
         models.choose_checkpoint()
         return
-    st.html(STYLE)
     progress = st.progress(0.0, text="Looking at your photos …")
-    predicted = []
+    answered = []
     for number, subject in enumerate(subjects, start=1):
-        predicted.append(predictions.predict(classifier, subject))
+        answered.append((subject, predictions.predict(classifier, subject)))
         progress.progress(number / len(subjects), text=f"Looking at your photos … {number} of {len(subjects)}")
     progress.empty()
     heading = st.container()
-    shows = url_state.choice("several", list(SHOWN), DIFFERENT, what="meaning of several photos")
-    st.segmented_control(
+    shows = url_state.segments(
         "What do these photos show?",
-        list(SHOWN),
-        format_func=SHOWN.__getitem__,
-        required=True,
-        **url_state.widget("several", shows),
+        "several",
+        SHOWN,
+        DIFFERENT,
+        what="meaning of several photos",
         help="Of one mushroom: its cap, its gills, the base of its stem. All of them then count for one answer.",
     )
     with heading:
@@ -62,9 +49,9 @@ def show(subjects: Sequence[Subject], on_open: Callable[[Subject], None]) -> Non
         else:
             st.title(f"{len(subjects)} photos", anchor=False)
     if shows == ONE:
-        _views(classifier, subjects, predicted, on_open)
+        _views(classifier, answered, on_open)
     else:
-        _rows(classifier, subjects, predicted, on_open)
+        _rows(classifier, answered, on_open)
     with st.popover("More", icon=":material/tune:"):
         models.choose_checkpoint()
 
@@ -72,12 +59,8 @@ def show(subjects: Sequence[Subject], on_open: Callable[[Subject], None]) -> Non
 # --- Different mushrooms ------------------------------------------------------------------------------------
 
 
-def _rows(
-    classifier: "Classifier",
-    subjects: Sequence[Subject],
-    predicted: Sequence["Prediction"],
-    on_open: Callable[[Subject], None],
-) -> None:
+def _rows(classifier: "Classifier", answered: "Answered", on_open: Callable[[Subject], None]) -> None:
+    subjects = [subject for subject, _ in answered]
     st.caption("Press the box before a row to see why.")
     chosen: Any = st.dataframe(
         [
@@ -88,7 +71,7 @@ def _rows(
                 "Most like": prediction.genus,
                 "File": subject.title,
             }
-            for subject, prediction in zip(subjects, predicted, strict=True)
+            for subject, prediction in answered
         ],
         hide_index=True,
         row_height=72,
@@ -102,6 +85,11 @@ def _rows(
         alt="Your photos with the network's answers",
     )
     names = [f"{number}. {subject.title}" for number, subject in enumerate(subjects, start=1)]
+
+    def open_chosen() -> None:
+        if (name := st.session_state["table_open"]) in names:
+            on_open(subjects[names.index(name)])
+
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox(
             "Open a photo",
@@ -110,12 +98,11 @@ def _rows(
             placeholder="Choose one",
             key="table_open",
             width=320,
-            on_change=_open_from_table,
-            args=(tuple(subjects), names, on_open),
+            on_change=open_chosen,
         )
         st.download_button(
             "Download as CSV",
-            table_csv(classifier, subjects, predicted),
+            table_csv(classifier, answered),
             "mushrooms.csv",
             "text/csv",
             icon=":material/download:",
@@ -126,19 +113,14 @@ def _rows(
         st.rerun()
 
 
-def _open_from_table(subjects: Sequence[Subject], names: Sequence[str], on_open: Callable[[Subject], None]) -> None:
-    if (name := st.session_state["table_open"]) in names:
-        on_open(subjects[names.index(name)])
-
-
-def table_csv(classifier: "Classifier", subjects: Sequence[Subject], predicted: Sequence["Prediction"]) -> str:
+def table_csv(classifier: "Classifier", answered: "Answered") -> str:
     """The table that ``mushroom predict --csv`` writes, of these photos."""
     # They bring torch, which the first page does without.
     from mushroom import table
     from mushroom.streaming import ListedFile, answer_line
 
     rows = []
-    for subject, prediction in zip(subjects, predicted, strict=True):
+    for subject, prediction in answered:
         file = ListedFile(subject.title, len(subject.source) if isinstance(subject.source, bytes) else None)
         line = answer_line(subject.title, prediction, classifier)
         rows.append(table.row(line, file, classifier.genera))
@@ -163,15 +145,10 @@ def _one_answer(classifier: "Classifier", subjects: Sequence[Subject]) -> None:
     )
 
 
-def _views(
-    classifier: "Classifier",
-    subjects: Sequence[Subject],
-    predicted: Sequence["Prediction"],
-    on_open: Callable[[Subject], None],
-) -> None:
+def _views(classifier: "Classifier", answered: "Answered", on_open: Callable[[Subject], None]) -> None:
     """Each photo with its own answer and the heatmap of what speaks for it, and the way to the whole explanation."""
     with st.container(horizontal=True, gap="small", key="views"):
-        for number, (subject, prediction) in enumerate(zip(subjects, predicted, strict=True), start=1):
+        for number, (subject, prediction) in enumerate(answered, start=1):
             says = "none of these" if prediction.unknown else prediction.genus
             with st.container(width=CARD_PX, gap="xsmall"):
                 alt = f"Photo {number}, with the heatmap of what speaks for {prediction.genus}"

@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +13,7 @@ import numpy as np
 import streamlit as st
 
 from mushroom.app.layout import note_once
-from mushroom.checkpoint import (
-    AGREEMENT_FILE,
-    CARD_FILE,
-    CONFIG_FILE,
-    HISTORY_FILE,
-    PREDICTIONS_FILE,
-    REPORT_FILE,
-)
+from mushroom.checkpoint import AGREEMENT_FILE, CARD_FILE, CONFIG_FILE, HISTORY_FILE, PREDICTIONS_FILE, REPORT_FILE
 from mushroom.errors import CheckpointError
 from mushroom.evaluation.report import Report, read_report
 from mushroom.texts import RANKS, percent
@@ -35,6 +29,15 @@ TRACK_PHOTOS = 20
 _log = logging.getLogger(__name__)
 
 
+def _state(path: Path) -> tuple[str, int | None]:
+    """A file as it is now, for the caches: its name, and when it was changed (None: it is not there)."""
+    return str(path), path.stat().st_mtime_ns if path.is_file() else None
+
+
+# A resource is handed out as it is, data as a copy: pages ask for these many times a run, and nothing changes them.
+_kept = partial(st.cache_resource, max_entries=REPORTS_KEPT, show_spinner=False, hash_funcs={type(Path()): _state})
+
+
 @dataclass(frozen=True)
 class Names:
     """What a checkpoint answers with, in its own order: ``names``, which are of one ``rank``."""
@@ -45,8 +48,7 @@ class Names:
 
 def names(folder: Path) -> Names:
     """The names that a checkpoint folder's config.json gives, none where it lacks them; the network is not loaded."""
-    path = folder / CONFIG_FILE
-    config = _read_json(path, path.stat().st_mtime_ns)[0] if path.is_file() else {}
+    config = _config(folder / CONFIG_FILE)
     found = config.get("genera")
     if not (isinstance(found, list) and found and all(isinstance(name, str) for name in found)):
         return Names(())
@@ -77,46 +79,41 @@ def most_faithful(folder: Path, methods: Collection[str]) -> MostFaithful | None
 
 def report(folder: Path) -> Report | None:
     """The checkpoint's report.json; None where it has none, and with a note where it can't be read."""
-    path = folder / REPORT_FILE
-    if not path.is_file():
-        return None
-    found, failure = _report(folder, path.stat().st_mtime_ns)
+    found, failure = _report(folder / REPORT_FILE)
     if failure:
         note_once(failure)
     return found
 
 
-# A resource is handed out as it is, data as a copy: pages ask for these many times a run, and nothing changes them.
-@st.cache_resource(max_entries=REPORTS_KEPT, show_spinner=False)
-def _report(folder: Path, changed_ns: int) -> tuple[Report | None, str]:
+@_kept()
+def _report(path: Path) -> tuple[Report | None, str]:
     try:
-        return read_report(folder), ""
+        return read_report(path.parent), ""
     except CheckpointError as error:
-        _log.warning("%s of %s can't be read: %s", REPORT_FILE, folder, error.__cause__)
+        _log.warning("%s of %s can't be read: %s", path.name, path.parent, error.__cause__)
         return None, str(error)
 
 
-@st.cache_data(max_entries=2 * REPORTS_KEPT, show_spinner=False)
-def _read_json(path: Path, changed_ns: int) -> tuple[dict[str, Any], str]:
-    """What a JSON file holds, or nothing and why."""
+@_kept()
+def _config(path: Path) -> dict[str, Any]:
+    """What a JSON file holds, nothing where it can't be read."""
+    if not path.is_file():
+        return {}
     try:
         read = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         _log.warning("%s can't be read: %s", path, error)
-        return {}, "it is not JSON"
+        return {}
     if not isinstance(read, dict):
         _log.warning("%s holds no object", path)
-        return {}, "it holds something else"
-    return read, ""
+        return {}
+    return read
 
 
 def history(folder: Path) -> list[dict[str, str]]:
     """The rows of the checkpoint's history.csv, values as text; empty where it has none."""
     path = folder / HISTORY_FILE
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines())) if path.is_file() else []
 
 
 def model_card(folder: Path) -> str:
@@ -164,65 +161,52 @@ class Answer:
 def answers(folder: Path, split: str = "test") -> tuple[Answer, ...]:
     """The answers for all known photos of a split; empty where there are none, with a note if they can't be read."""
     path = folder / PREDICTIONS_FILE
-    if not path.is_file():
-        return ()
-    measured = report(folder)
+    measured = report(folder) if path.is_file() else None
     if measured is None:
         return ()
-    found, failure = _answers(folder, split, measured.temperature, measured.unknown.threshold, path.stat().st_mtime_ns)
+    found, failure = _answers(path, split, measured.temperature, measured.unknown.threshold)
     if failure:
         note_once(f"The answers of {folder.name} can't be read: {failure} `train.py evaluate` writes them anew.")
     return found
 
 
-@st.cache_resource(max_entries=REPORTS_KEPT, show_spinner=False)
-def _answers(
-    folder: Path, split: str, temperature: float, threshold: float | None, changed_ns: int
-) -> tuple[tuple[Answer, ...], str]:
+@_kept()
+def _answers(path: Path, split: str, temperature: float, threshold: float | None) -> tuple[tuple[Answer, ...], str]:
     from mushroom.evaluation.predictions import KNOWN, TURNED_AWAY, read_predictions
 
     try:
-        known = read_predictions(folder / PREDICTIONS_FILE).where(KNOWN, split)
+        known = read_predictions(path).where(KNOWN, split)
     except CheckpointError as error:
-        _log.warning("%s of %s can't be read: %s", PREDICTIONS_FILE, folder, error)
+        _log.warning("%s of %s can't be read: %s", path.name, path.parent, error)
         return (), str(error)
-    unknown = known.told(threshold) == TURNED_AWAY
-    rows = zip(
-        known.photo, known.genus, known.probabilities(temperature), unknown, known.labels, known.source, strict=True
+    probabilities = known.probabilities(temperature)
+    columns = (
+        known.photo,
+        known.genus,
+        np.take(known.genera, probabilities.argmax(axis=1)),
+        probabilities.max(axis=1),
+        known.told(threshold) == TURNED_AWAY,
+        -np.log(probabilities[np.arange(len(known)), known.labels]),
+        known.source,
     )
-    found = (
-        Answer(
-            str(photo),
-            str(genus),
-            known.genera[row.argmax()],
-            float(row.max()),
-            bool(turned_away),
-            -float(np.log(row[label])),
-            str(source),
-        )
-        for photo, genus, row, turned_away, label, source in rows
-    )
-    return tuple(found), ""
+    return tuple(Answer(*row) for row in zip(*(column.tolist() for column in columns), strict=True)), ""
 
 
 def learned_sources(folder: Path) -> frozenset[str]:
     """Sources of the photos that the network learned from, here or before this training; empty where nothing tells."""
-    path = folder / PREDICTIONS_FILE
-    trained = _trained_sources(folder, path.stat().st_mtime_ns) if path.is_file() else frozenset()
-    config = folder / CONFIG_FILE
-    provenance = _read_json(config, config.stat().st_mtime_ns)[0].get("provenance") if config.is_file() else None
+    provenance = _config(folder / CONFIG_FILE).get("provenance")
     before = provenance.get("sources", ()) if isinstance(provenance, dict) else ()
-    return trained | {str(source) for source in before}
+    return _trained_sources(folder / PREDICTIONS_FILE) | {str(source) for source in before}
 
 
-@st.cache_data(max_entries=REPORTS_KEPT, show_spinner=False)
-def _trained_sources(folder: Path, changed_ns: int) -> frozenset[str]:
+@_kept()
+def _trained_sources(path: Path) -> frozenset[str]:
     from mushroom.evaluation.predictions import KNOWN, read_predictions
 
     try:
-        read = read_predictions(folder / PREDICTIONS_FILE)
+        read = read_predictions(path)
     except CheckpointError:
-        # It is said where its answers are asked for.
+        # Where its answers are asked for, a table that is damaged is told.
         return frozenset()
     return frozenset(read.source[(read.kind == KNOWN) & (read.split == "train")].tolist()) - {""}
 
@@ -290,21 +274,18 @@ def _share_right(answers: Sequence[Answer]) -> float:
 
 def agreement(one: Path, other: Path, weights: Sequence[str]) -> "Pair | None":
     """What was measured of two checkpoint folders side by side with these weights; None where nothing was."""
-    path = one.parent / AGREEMENT_FILE
-    if not path.is_file():
-        return None
-    for pair in _agreements(one.parent, path.stat().st_mtime_ns):
+    for pair in _agreements(one.parent / AGREEMENT_FILE):
         if sorted(pair.models) == sorted((one.name, other.name)) and sorted(pair.weights) == sorted(weights):
             return pair
     return None
 
 
-@st.cache_data(max_entries=2, show_spinner=False)
-def _agreements(folder: Path, changed_ns: int) -> "tuple[Pair, ...]":
+@_kept()
+def _agreements(path: Path) -> "tuple[Pair, ...]":
     from mushroom.evaluation.agreement import read_agreement
 
     try:
-        found = read_agreement(folder)
+        found = read_agreement(path.parent)
     except CheckpointError as error:
         _log.warning("%s", error)
         return ()

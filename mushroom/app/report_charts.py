@@ -14,21 +14,16 @@ from mushroom.texts import none_of_these
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-CONFIG = {"displayModeBar": False}
-
 CHART_PX = 680
 """Width of a chart, at most: what is drawn for a wide screen is cut off on paper, which has 688 between its margins."""
 
-PUBLISHED = (
-    ("ResNet-50, frozen", 0.778),
-    ("ConvNeXt-Base, frozen", 0.921),
-)
+PUBLISHED = (("ResNet-50, frozen", 0.778), ("ConvNeXt-Base, frozen", 0.921))
 """Test accuracies that the notebook project published, on the Kaggle nine-genus photos."""
 
 
 def _chart(figure: "go.Figure", key: str, described: str) -> None:
     with st.container(width=CHART_PX):
-        st.plotly_chart(figure, key=key, config=CONFIG, alt=described)
+        st.plotly_chart(figure, key=key, config={"displayModeBar": False}, alt=described)
 
 
 def calibration(title: str, scores: SplitScores, temperature: float) -> None:
@@ -36,7 +31,10 @@ def calibration(title: str, scores: SplitScores, temperature: float) -> None:
     from mushroom.app import figures
 
     layout.section(title, anchor="calibration")
-    st.caption(figures.HOW_TO_READ["reliability"])
+    st.caption(
+        "On the dotted line the network is right exactly as often as it says it is sure; below the line it is "
+        "too sure of itself. The larger the dot, the more photos."
+    )
     before, after = scores.reliability_before, scores.reliability_after
     described = figures.describe_reliability(before, after)
     _chart(figures.reliability(before, after), "reliability", described)
@@ -89,12 +87,6 @@ def threshold_rows(unknown: Unknown) -> list[dict[str, str]]:
     ]
 
 
-def several(measured: SeveralPhotos | None) -> None:
-    """What several photos of one mushroom bring; nothing where that was not measured."""
-    if measured:
-        st.markdown(several_sentence(measured))
-
-
 def several_sentence(measured: SeveralPhotos) -> str:
     """The measurement of photos that were answered together, in words."""
     return (
@@ -118,7 +110,10 @@ def training(title: str, folder: Path) -> None:
         # One point is no curve.
         st.markdown(described)
         return
-    st.caption(figures.HOW_TO_READ["training_curves"])
+    st.caption(
+        "Left to right is training time. Where the validation line stops following the training line, the network "
+        "learns the photos by heart."
+    )
     _chart(figures.training_curves(history), "training_curves", described)
     st.markdown(described)
 
@@ -190,24 +185,12 @@ def faithfulness(title: str, measured: FaithfulnessTable | None) -> None:
 def published(title: str, report: Report) -> None:
     """What the notebook project published, beside this network's accuracy."""
     layout.section(title, anchor="notebook")
-    rows = [
-        {
-            "Network": name,
-            "Most probable right": f"{accuracy:.1%}",
-            "Photos": "Kaggle, nine genera",
-            "Measured by": "its authors",
-        }
-        for name, accuracy in PUBLISHED
-    ]
+    columns = ("Network", "Most probable right", "Photos", "Measured by")
+    measured = [(name, f"{accuracy:.1%}", "Kaggle, nine genera", "its authors") for name, accuracy in PUBLISHED]
     if test := report.test:
-        rows.append(
-            {
-                "Network": "this one",
-                "Most probable right": f"{test.accuracy:.1%}",
-                "Photos": f"{test.count} of our own test split",
-                "Measured by": "train.py evaluate",
-            }
-        )
+        photos = f"{test.count} of our own test split"
+        measured.append(("this one", f"{test.accuracy:.1%}", photos, "train.py evaluate"))
+    rows = [dict(zip(columns, row, strict=True)) for row in measured]
     st.table(rows, hide_index=True, alt="Published test accuracies of the notebook project beside ours")
     st.caption("On other photos: the numbers say nothing about which network is better.")
     layout.page_link("browse", "Browse the test photos", ":material/grid_view:")

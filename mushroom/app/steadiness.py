@@ -4,6 +4,7 @@ import html
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -18,15 +19,6 @@ if TYPE_CHECKING:
 
 COPY_PX = 150
 """Longest side of a copy on the page."""
-
-STYLE = """
-<style>
-.st-key-copies img { border-radius: .5rem; aspect-ratio: 1; object-fit: cover; }
-.copy { margin: 0; font-size: .82rem; line-height: 1.3; }
-.copy b { display: block; }
-@media (max-width: 640px) { .st-key-copies > div { flex: 0 0 calc(50% - .5rem); width: auto; min-width: 0; } }
-</style>
-"""
 
 
 def _turned(photo: Image.Image, degrees: float) -> Image.Image:
@@ -89,10 +81,11 @@ def steadiness(prediction: "Prediction", copies: "dict[str, Prediction]") -> Ste
 
 def show(subject: Subject, photo: Image.Image, prediction: "Prediction", classifier: "Classifier") -> None:
     """The button, and when it was pressed the copies with their answers. ``photo`` is what the network saw."""
-    st.html(STYLE)
     st.caption("The same photo as another hour, hand or telephone might have taken it: does the answer stay?")
-    if url_state.choice("copies", (str(len(COPIES)),), None, what="number of copies") is None:
-        st.button("Ask about eight copies", icon=":material/filter:", on_click=_ask)
+    count = str(len(COPIES))
+    if url_state.choice("copies", [count], None, what="number of copies") is None:
+        ask = partial(url_state.choose, "copies", count)
+        st.button("Ask about eight copies", icon=":material/filter:", on_click=ask)
         return
     with st.spinner("Asking …"):
         copies = {name: predictions.predict_copy(classifier, subject, name, made) for name, made in COPIES.items()}
@@ -108,7 +101,3 @@ def show(subject: Subject, photo: Image.Image, prediction: "Prediction", classif
                     f'<p class="copy"><b>{"=" if same else "≠"} {html.escape(says)}</b>'
                     f"{name}, {percent(copy.confidence)}</p>"
                 )
-
-
-def _ask() -> None:
-    url_state.choose("copies", str(len(COPIES)))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 from weakref import WeakSet
 
 import streamlit as st
@@ -20,10 +20,6 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from mushroom.app import components, prepared_photos, server, url_state
 from mushroom.app.layout import note
 from mushroom.assets import DRAWINGS
-
-if TYPE_CHECKING:
-    from mushroom.app.components import Rectangle
-
 
 VIEW_PX = 640
 """Longest side of a photo as the pages show it."""
@@ -64,7 +60,7 @@ class Subject:
     sha256: str
     true_genus: str | None = None
     thumbnail: str = ""
-    crop: "Rectangle | None" = None
+    crop: components.Rectangle | None = None
 
     def read_whole(self) -> Image.Image:
         """The photo, RGB, upright, in full size. Raises PhotoError where a file is gone or damaged."""
@@ -134,12 +130,10 @@ def current_subject() -> Subject | None:
 
     Notes where the URL names a photo that is not here or can't be read.
     """
-    from mushroom.app.components import rectangle_from_text
-
     subject = _named_subject()
     if subject is None:
         return None
-    crop = rectangle_from_text(st.query_params.get("crop") or url_state.chosen("crop") or "")
+    crop = components.rectangle_from_text(st.query_params.get("crop") or url_state.chosen("crop") or "")
     text = crop.text if crop else None
     url_state.choice("crop", [text] if text else [], None, what="part of the photo")
     return replace(subject, crop=crop) if crop else subject
@@ -206,6 +200,14 @@ def show_test_photo(photo: str) -> None:
 def close() -> None:
     """Look at none."""
     show()
+
+
+def drawing_subject(name: str) -> Subject:
+    """A drawing, with nothing chosen for it. Raises PhotoError where it is damaged."""
+    from mushroom.photos import photo_hash, read_photo_file
+
+    path = drawings()[name]
+    return Subject("drawing", name, path, photo_hash(read_photo_file(path)))
 
 
 def _from_file(origin: Literal["drawing", "test"], title: str, path: Path, genus: str | None) -> Subject:

@@ -148,27 +148,9 @@ def table(
 
 # --- Shares -------------------------------------------------------------------------------------------------
 
-SHARES_STYLE = """
-<style>
-.shares { overflow-x: auto; }
-.shares table { border-collapse: collapse; width: 100%; font-size: .9rem; line-height: 1.3; }
-.shares th { font-weight: 500; text-align: left; padding: .3rem .5rem; white-space: nowrap; }
-.shares thead th { color: var(--quiet); vertical-align: bottom; }
-.shares td { padding: .3rem .5rem; font-variant-numeric: tabular-nums; white-space: nowrap; }
-.shares tbody tr { border-top: 1px solid color-mix(in srgb, currentColor 15%, transparent); }
-.shares i { display: inline-block; width: 3.5rem; height: .5rem; margin-right: .5rem; border-radius: .25rem;
-  background: linear-gradient(90deg, #2e8b62 var(--share), color-mix(in srgb, currentColor 12%, transparent) 0); }
-@media print { .shares { overflow: visible; } .shares table { font-size: .7rem; } .shares i { width: 2rem; }
-  .shares th, .shares td { padding: .2rem .25rem; } .shares thead th { white-space: normal; } }
-</style>
-"""
-
 
 def shares(
-    columns: Sequence[str],
-    rows: Sequence[tuple[str, Sequence[float | None], Sequence[str]]],
-    *,
-    label: str,
+    columns: Sequence[str], rows: Sequence[tuple[str, Sequence[float | None], Sequence[str]]], *, label: str
 ) -> None:
     """A table whose rows are a name, shares in [0, 1] with a bar each (None: not measured), and texts."""
     head = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
@@ -180,7 +162,7 @@ def shares(
         for name, values, texts in rows
     )
     st.html(
-        f'{SHARES_STYLE}<div class="shares" role="group" tabindex="0" aria-label="{escape(label)}"><table><thead><tr>'
+        f'<div class="shares" role="group" tabindex="0" aria-label="{escape(label)}"><table><thead><tr>'
         f"{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 

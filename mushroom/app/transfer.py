@@ -4,6 +4,8 @@ import functools
 import gzip
 import html
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -23,6 +25,8 @@ FIRST_PARTS = (
 )
 """Parts of Streamlit's script that every page needs and its HTML does not name: headline, menu, picture, bars."""
 
+Headers = list[tuple[bytes, bytes]]
+
 SMALLEST_BYTES = 1024
 FILES_KEPT = 256
 """Compressed files held in memory: Streamlit has about a hundred, 3 MB together."""
@@ -37,42 +41,52 @@ DESCRIPTIONS = {
 """What a link preview tells of each page, by its path."""
 
 
-class Compress:
-    """Serves Streamlit's scripts and styles as gzip, each compressed once: uncompressed they are most of the wait."""
+@dataclass(frozen=True)
+class Rewrite:
+    """Middleware that holds an answer back until it is whole, and sends it otherwise.
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    ``concerns`` says so by the request and how the answer begins; ``rewritten`` gets the request, the headers but for
+    the length, and the body, and gives headers and body.
+    """
+
+    app: ASGIApp
+    concerns: Callable[[Scope, Message], bool]
+    rewritten: Callable[[Scope, Headers, bytes], tuple[Headers, bytes]]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, and compress the answer where it is a static file that the browser takes so."""
-        if scope["type"] != "http" or not STATIC.search(scope["path"]) or not _takes_gzip(scope):
-            await self.app(scope, receive, send)
-            return
+        """Pass a request on, and its answer back."""
         start: Message = {}
         parts: list[bytes] = []
 
         async def gather(message: Message) -> None:
             nonlocal start
-            if message["type"] == "http.response.start":
+            if message["type"] == "http.response.start" and self.concerns(scope, message):
                 start = message
-                return
-            parts.append(message.get("body", b""))
-            if message.get("more_body"):
-                return
-            body = b"".join(parts)
-            headers = [(name, value) for name, value in start["headers"] if name != b"content-length"]
-            if start["status"] == 200 and len(body) >= SMALLEST_BYTES:
-                body = _compressed(body)
-                headers += [(b"content-encoding", b"gzip"), (b"vary", b"Accept-Encoding")]
-            length = (b"content-length", str(len(body)).encode())
-            await send({**start, "headers": [*headers, length]})
-            await send({"type": "http.response.body", "body": body})
+            elif not start:
+                await send(message)
+            else:
+                parts.append(message.get("body", b""))
+                if not message.get("more_body"):
+                    headers = [pair for pair in start["headers"] if pair[0] != b"content-length"]
+                    headers, body = self.rewritten(scope, headers, b"".join(parts))
+                    await send({**start, "headers": [*headers, (b"content-length", str(len(body)).encode())]})
+                    await send({"type": "http.response.body", "body": body})
 
-        await self.app(scope, receive, gather)
+        await self.app(scope, receive, gather if scope["type"] == "http" else send)
 
 
-def _takes_gzip(scope: Scope) -> bool:
-    return any(name == b"accept-encoding" and b"gzip" in value for name, value in scope["headers"])
+# --- Streamlit's scripts and styles: uncompressed they are most of the wait ---------------------------------
+
+
+def _is_static_file(scope: Scope, answer: Message) -> bool:
+    takes_gzip = any(name == b"accept-encoding" and b"gzip" in value for name, value in scope["headers"])
+    return takes_gzip and answer["status"] == 200 and bool(STATIC.search(scope["path"]))
+
+
+def _as_gzip(scope: Scope, headers: Headers, body: bytes) -> tuple[Headers, bytes]:
+    if len(body) < SMALLEST_BYTES:
+        return headers, body
+    return [*headers, (b"content-encoding", b"gzip"), (b"vary", b"Accept-Encoding")], _compressed(body)
 
 
 @functools.lru_cache(FILES_KEPT)
@@ -80,40 +94,18 @@ def _compressed(body: bytes) -> bytes:
     return gzip.compress(body, 6)
 
 
-class LinkPreviews:
-    """Gives every page a title and a description, for chat programs and search engines that run no script."""
+# --- A title and a description for chat programs and search engines, which run no script --------------------
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, and put the page's name into the HTML of the answer."""
-        start: Message = {}
-        parts: list[bytes] = []
+def _is_html(scope: Scope, answer: Message) -> bool:
+    return answer["status"] == 200 and dict(answer["headers"]).get(b"content-type", b"").startswith(b"text/html")
 
-        async def gather(message: Message) -> None:
-            nonlocal start
-            if message["type"] == "http.response.start":
-                headers = dict(message["headers"])
-                if message["status"] == 200 and headers.get(b"content-type", b"").startswith(b"text/html"):
-                    start = message
-                    return
-            if not start:
-                await send(message)
-                return
-            parts.append(message.get("body", b""))
-            if not message.get("more_body"):
-                page = b"".join(parts)
-                if (b"content-encoding", b"gzip") in start["headers"]:
-                    # Streamlit has compressed it already; it is short enough to go as it is.
-                    page = gzip.decompress(page)
-                body = named(page, scope["path"], scope.get("query_string", b""))
-                changed = (b"content-length", b"content-encoding", b"etag")
-                other_headers = [pair for pair in start["headers"] if pair[0] not in changed]
-                await send({**start, "headers": [*other_headers, (b"content-length", str(len(body)).encode())]})
-                await send({"type": "http.response.body", "body": body})
 
-        await self.app(scope, receive, gather if scope["type"] == "http" else send)
+def _with_name(scope: Scope, headers: Headers, body: bytes) -> tuple[Headers, bytes]:
+    # Streamlit has compressed it already; it is short enough to go as it is.
+    page = gzip.decompress(body) if (b"content-encoding", b"gzip") in headers else body
+    kept = [pair for pair in headers if pair[0] not in (b"content-encoding", b"etag")]
+    return kept, named(page, scope["path"], scope.get("query_string", b""))
 
 
 def named(page: bytes, path: str, query: bytes) -> bytes:
@@ -151,4 +143,4 @@ def _first_parts() -> str:
     return "".join(f'<link rel="modulepreload" crossorigin href="./static/js/{html.escape(name)}">' for name in files)
 
 
-MIDDLEWARE = (Middleware(LinkPreviews), Middleware(Compress))
+MIDDLEWARE = (Middleware(Rewrite, _is_html, _with_name), Middleware(Rewrite, _is_static_file, _as_gzip))

@@ -1,6 +1,6 @@
 """Choices that live in the URL: a link shows the next visitor the same genus, layer and photo."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import streamlit as st
@@ -78,6 +78,15 @@ def widget(key: str, value: Any, of: str = "", then: Callable[[], None] | None =
     if arrived() or st.session_state.get(name) != value:
         st.session_state[name] = value
     return {"key": name, "on_change": _picked, "args": (key, name, then)}
+
+
+def segments(label: str, key: str, titles: Mapping[str, str], default: str, *, what: str, **drawn: Any) -> str:
+    """The choice ``key`` among ``titles``, whose values are read, and the segmented control for it; see ``choice``."""
+    value = str(choice(key, list(titles), default, what=what))
+    st.segmented_control(
+        label, list(titles), format_func=titles.__getitem__, required=True, **drawn, **widget(key, value)
+    )
+    return value
 
 
 def _picked(key: str, name: str, then: Callable[[], None] | None) -> None:

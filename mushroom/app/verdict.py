@@ -23,7 +23,7 @@ SURE = 0.9
 
 @dataclass(frozen=True)
 class Tally:
-    """Photos by what a visitor is told: the true genus, another, or that it is none of these."""
+    """Photos by what a visitor is told: the true genus, another, or no name at all."""
 
     right: int
     wrong: int
@@ -38,6 +38,17 @@ class Tally:
     def share_right(self) -> float:
         """Told right of all, 0 where there is none."""
         return self.right / max(self.count, 1)
+
+    @property
+    def coverage(self) -> float:
+        """Share of the photos that get a name at all."""
+        return (self.right + self.wrong) / max(self.count, 1)
+
+    @property
+    def error(self) -> float | None:
+        """Share of wrong ones among those that get a name; None where none does."""
+        named = self.right + self.wrong
+        return self.wrong / named if named else None
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -62,30 +73,10 @@ def confusion(answers: Sequence[Answer], names: Sequence[str]) -> list[list[int]
     return [[counts[true, name] for name in (*names, None)] for true in names]
 
 
-@dataclass(frozen=True)
-class Demand:
-    """What is left of the answers when the network must be so sure: told ``right``, told ``wrong``, of ``count``."""
-
-    right: int
-    wrong: int
-    count: int
-
-    @property
-    def coverage(self) -> float:
-        """Share of the photos that get a name at all."""
-        return (self.right + self.wrong) / max(self.count, 1)
-
-    @property
-    def error(self) -> float | None:
-        """Share of wrong ones among those that get a name; None where none does."""
-        named = self.right + self.wrong
-        return self.wrong / named if named else None
-
-
-def demand(answers: Sequence[Answer], confidence: float) -> Demand:
+def demand(answers: Sequence[Answer], confidence: float) -> Tally:
     """The answers where a visitor is only told a name that the network is at least so sure of, in [0, 1]."""
-    named = [answer for answer in answers if not answer.unknown and answer.confidence >= confidence]
-    return Demand(sum(answer.right for answer in named), sum(answer.wrong for answer in named), len(answers))
+    sure = tally([answer for answer in answers if answer.confidence >= confidence])
+    return Tally(sure.right, sure.wrong, len(answers) - sure.right - sure.wrong)
 
 
 def from_unseen_sources(answers: Sequence[Answer], learned_from: Collection[str]) -> list[Answer]:

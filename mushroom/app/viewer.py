@@ -8,7 +8,6 @@ from PIL import Image
 from streamlit.delta_generator import DeltaGenerator
 
 from mushroom.app import components, cropping, downloads, layout, models, predictions, records, url_state
-from mushroom.app.components import Rectangle
 from mushroom.app.subject import VIEW_PX, Subject, enlarged, shrunk
 
 if TYPE_CHECKING:
@@ -28,7 +27,9 @@ def show(
     stage: DeltaGenerator, subject: Subject, photo: Image.Image, explanation: "Explanation", classifier: "Classifier"
 ) -> None:
     """The photo with one layer's heatmap over it, and the film strip. Nothing here asks the network."""
-    if url_state.chosen("method") != explanation.method or url_state.chosen("crop") != _text(subject.crop):
+    if url_state.chosen("method") != explanation.method or url_state.chosen("crop") != (
+        subject.crop.text if subject.crop else None
+    ):
         # Only the whole page can ask the network for other heatmaps.
         st.rerun()
     layer = chosen_layer(explanation)
@@ -45,11 +46,12 @@ def show(
             _trust(classifier, explanation.layers)
             _share(subject)
     with picture:
+        title = {"upload": "Your photo", "drawing": f"Drawing {subject.title}", "test": "Test photo"}[subject.origin]
         seen = cropping.over_whole(photo, explanation.heatmaps[layer.name], subject.crop, opacity, colours)
         st.image(
             components.jpeg(enlarged(seen, VIEW_PX)),
             width="stretch",
-            alt=f"{_title(subject)}, with the heatmap of what speaks for {explanation.genus}",
+            alt=f"{title}, with the heatmap of what speaks for {explanation.genus}",
         )
     with legend:
         if explanation.has_evidence[layer.name]:
@@ -57,13 +59,8 @@ def show(
         else:
             st.info(f"In this layer nothing speaks for {layout.escaped(explanation.genus)}: the heatmap is empty.")
     with strip:
-        components.film_strip(
-            _frames(subject, photo, explanation, layer, opacity or 0.5, colours),
-            layer.name,
-            _choose_layer,
-            label="Heatmaps from early to late layers",
-            key="film_strip",
-        )
+        frames = _frames(subject, photo, explanation, layer, opacity or 0.5, colours)
+        components.film_strip(frames, layer.name, _choose_layer)
 
 
 def chosen_layer(explanation: "Explanation") -> "Layer":
@@ -88,14 +85,6 @@ def _choose_layer(name: str) -> None:
 def _redraw() -> None:
     """Draw the viewer again, and the open question under it, whose pictures are of the same layer and colours."""
     st.rerun(["viewer", "panels"])
-
-
-def _text(crop: Rectangle | None) -> str | None:
-    return crop.text if crop else None
-
-
-def _title(subject: Subject) -> str:
-    return {"upload": "Your photo", "drawing": f"Drawing {subject.title}", "test": "Test photo"}[subject.origin]
 
 
 # --- Controls -----------------------------------------------------------------------------------------------
@@ -158,14 +147,7 @@ def _more(explanation: "Explanation", classifier: "Classifier") -> str:
             format_func=_colour_title,
             **url_state.widget("colours", chosen, then=_redraw),
         )
-        strip = url_state.choice("strip", list(SHOWN_LAYERS), "stages", what="film strip")
-        st.segmented_control(
-            "Film strip",
-            list(SHOWN_LAYERS),
-            format_func=SHOWN_LAYERS.__getitem__,
-            required=True,
-            **url_state.widget("strip", strip),
-        )
+        url_state.segments("Film strip", "strip", SHOWN_LAYERS, "stages", what="film strip")
     return str(url_state.chosen("colours"))
 
 
@@ -244,29 +226,20 @@ def _frames(
     made_of = (subject.key, explanation.genus, explanation.method, opacity, colours, explanation.layers, shown)
     remembered = st.session_state.get("frames")
     if remembered is None or remembered[0] != made_of:
-        remembered = (made_of, _made_frames(subject, photo, explanation, opacity, colours, shown))
-        st.session_state["frames"] = remembered
+        small = shrunk(photo, FRAME_PX)
+        frames = [
+            components.Frame(
+                name=layer.name,
+                label=f"{number} · {layer.label.split(': ')[0]}",
+                caption=layer.label.split(": ")[-1]
+                if explanation.has_evidence[layer.name]
+                else "nothing speaks for it",
+                address=components.data_url(
+                    cropping.over_whole(small, explanation.heatmaps[layer.name], subject.crop, opacity, colours)
+                ),
+            )
+            for number, layer in enumerate(explanation.layers, start=1)
+            if layer.name in shown
+        ]
+        remembered = st.session_state["frames"] = (made_of, frames)
     return remembered[1]
-
-
-def _made_frames(
-    subject: Subject,
-    photo: Image.Image,
-    explanation: "Explanation",
-    opacity: float,
-    colours: str,
-    shown: tuple[str, ...],
-) -> list[components.Frame]:
-    small = shrunk(photo, FRAME_PX)
-    return [
-        components.Frame(
-            name=layer.name,
-            label=f"{number} · {layer.label.split(': ')[0]}",
-            caption=layer.label.split(": ")[-1] if explanation.has_evidence[layer.name] else "nothing speaks for it",
-            address=components.data_url(
-                cropping.over_whole(small, explanation.heatmaps[layer.name], subject.crop, opacity, colours)
-            ),
-        )
-        for number, layer in enumerate(explanation.layers, start=1)
-        if layer.name in shown
-    ]

@@ -134,8 +134,10 @@ def test_the_numbers_name_the_network(classifier: Classifier) -> None:
 def test_the_visitors_table_is_the_commands_with_a_guard_and_a_mark_for_spreadsheets(classifier: Classifier) -> None:
     table = photo_table.table_csv(
         classifier,
-        [Subject("upload", "=HYPERLINK(1)", b"", "0"), Subject("upload", "Champiñón.jpg", b"", "1")],
-        [prediction(), prediction(unknown=True)],
+        [
+            (Subject("upload", "=HYPERLINK(1)", b"", "0"), prediction()),
+            (Subject("upload", "Champiñón.jpg", b"", "1"), prediction(unknown=True)),
+        ],
     )
     assert table.startswith("\ufeff")
     rows = list(csv.DictReader(io.StringIO(table.removeprefix("\ufeff"))))

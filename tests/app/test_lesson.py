@@ -13,7 +13,6 @@ from pages import open_page, texts
 
 from mushroom.app import field_marks, filters, heatmap_grid, lesson, prepared_photos
 from mushroom.app.filters import Filters
-from mushroom.app.heatmap_grid import Scaled
 from mushroom.app.records import Names
 from mushroom.genera import GENERA
 
@@ -34,10 +33,10 @@ def test_every_comparison_says_how_its_maps_are_scaled(kind: str, test_photo: st
 
 def test_with_a_common_scale_a_map_is_as_hot_as_beside_the_hottest() -> None:
     one, other = np.array([[0.5, 1.0]], np.float32), np.array([[1.0, 0.0]], np.float32)
-    strong, weak = heatmap_grid.common_scale([Scaled(one, 8.0), Scaled(other, 2.0)])
+    strong, weak = heatmap_grid.common_scale([one, other], [8.0, 2.0])
     assert strong.tolist() == [[0.5, 1.0]]
     assert weak.tolist() == [[0.25, 0.0]]
-    nothing, _ = heatmap_grid.common_scale([Scaled(np.zeros((1, 2), np.float32), -1.0), Scaled(one, 8.0)])
+    nothing, _ = heatmap_grid.common_scale([np.zeros((1, 2), np.float32), one], [-1.0, 8.0])
     assert not nothing.any()
 
 

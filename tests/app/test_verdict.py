@@ -151,7 +151,7 @@ def test_the_surer_it_must_be_the_fewer_it_names() -> None:
         answer("c", "Boletus", "Boletus", 0.7),
         answer("d", "Boletus", "Boletus", 0.99, unknown=True),
     ]
-    assert verdict.demand(found, 0) == verdict.Demand(2, 1, 4)
+    assert verdict.demand(found, 0) == verdict.Tally(2, 1, 1)
     strict = verdict.demand(found, 0.65)
     assert (strict.coverage, strict.error) == (0.5, 0)
     assert verdict.demand(found, 0.97).error is None

@@ -1,8 +1,6 @@
 """About: what this is, how a heatmap comes about in five pictures of the visitor's own photo, data, safety."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,25 +20,15 @@ if TYPE_CHECKING:
 STEP_PX = 320
 """Side of the five pictures."""
 
-STYLE = """
-<style>
-.st-key-steps img { border-radius: .6rem; aspect-ratio: 1; }
-.step { margin: 0; font-size: .92rem; line-height: 1.45; }
-.step b { display: block; }
-.swatch { display: inline-block; width: .8rem; height: .8rem; border-radius: .2rem; margin-right: .4rem; }
-</style>
-"""
-
 
 def render() -> None:
     """The page."""
-    st.html(STYLE)
     layout.header("About", "What this is, what it cannot do, and how a heatmap comes about.")
     shown_photo = subject.current_subject()
     _safety()
     classifier = models.open_classifier()
     if classifier is not None:
-        _five_pictures(classifier, shown_photo or _a_drawing())
+        _five_pictures(classifier, shown_photo or next(map(subject.drawing_subject, subject.drawings()), None))
         _names(records.names(classifier.folder))
     _limits()
     if classifier is not None:
@@ -57,24 +45,6 @@ def _safety() -> None:
 
 
 # --- Five pictures ------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Step:
-    """One of the five pictures, with what happens in it."""
-
-    title: str
-    text: str
-    picture: Image.Image
-
-
-def _a_drawing() -> Subject | None:
-    """A drawing, where the visitor has not given a photo."""
-    from mushroom.photos import photo_hash, read_photo_file
-
-    for name, path in subject.drawings().items():
-        return Subject("drawing", name, path, photo_hash(read_photo_file(path)))
-    return None
 
 
 def _five_pictures(classifier: "Classifier", shown_photo: Subject | None) -> None:
@@ -95,16 +65,17 @@ def _five_pictures(classifier: "Classifier", shown_photo: Subject | None) -> Non
     side = classifier.preprocessing.input_px
     steps = five_steps(photo, genus, side, predictions.channels(classifier, shown_photo, genus))
     with st.container(key="steps"):
-        for column, (number, step) in zip(st.columns(5), enumerate(steps, start=1), strict=True):
+        for number, (column, step) in enumerate(zip(st.columns(5), steps, strict=True), start=1):
+            title, text, picture = step
             with column:
-                st.image(components.jpeg(step.picture), width="stretch", alt=f"Step {number}: {step.title}")
-                st.html(f'<p class="step"><b>{number}. {step.title}</b>{step.text}</p>')
+                st.image(components.jpeg(picture), width="stretch", alt=f"Step {number}: {title}")
+                st.html(f'<p class="step"><b>{number}. {title}</b>{text}</p>')
     if shown_photo.origin == "drawing":
         layout.page_link("identify", label="See it with a photo of your own", icon=":material/upload:")
 
 
-def five_steps(photo: Image.Image, genus: str, input_px: int, found: "Channels") -> Sequence[Step]:
-    """The pictures from the photo to the heatmap; ``found`` is Grad-CAM taken apart."""
+def five_steps(photo: Image.Image, genus: str, input_px: int, found: "Channels") -> list[tuple[str, str, Image.Image]]:
+    """Title, text and picture of each step from the photo to the heatmap; ``found`` is Grad-CAM taken apart."""
     from mushroom.explain import overlays
 
     maps = found.feature_map.clamp_min(0).numpy()
@@ -115,26 +86,26 @@ def five_steps(photo: Image.Image, genus: str, input_px: int, found: "Channels")
     shown = network_input.resize((STEP_PX, STEP_PX), Image.Resampling.BICUBIC)
     heatmap = found.heatmap.numpy()
     return [
-        Step("What it sees", f"The photo becomes a square of {input_px}\u00a0×\u00a0{input_px} points.", shown),
-        Step(
+        ("What it sees", f"The photo becomes a square of {input_px}\u00a0×\u00a0{input_px} points.", shown),
+        (
             "Patterns",
             f"Stage by stage it looks for patterns: {count:,} of them in the end, each on a grid of "
             f"{width}\u00a0×\u00a0{height}. This one, number {most + 1}, speaks most for {genus} here.",
             _cells(maps[most]),
         ),
-        Step(
+        (
             "For and against",
             f"Each pattern has a weight: how much the score of {genus} would rise if it were stronger. This one, "
             f"number {least + 1}, counts most against it.",
             _cells(maps[least]),
         ),
-        Step(
+        (
             "Added up",
             "All patterns times their weights, place by place. What speaks against is cut off, and the highest place "
             "becomes 1.",
             _cells(heatmap),
         ),
-        Step(
+        (
             "Laid over the photo",
             "Enlarged and coloured. It shows where the patterns are, not why they matter: look at several layers.",
             overlays.overlay(shown, heatmap),

@@ -1,6 +1,7 @@
 """Browse: the photos of the test split with what the network told of each, filtered and sorted; a press opens one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from html import escape
 
 import streamlit as st
 
@@ -13,22 +14,9 @@ from mushroom.texts import none_of_these, percent
 PAGE_PHOTOS = 28
 """Photos on one page of the gallery: a few rows on a wide screen, and no long wait on a slow line."""
 
-STYLE = """
-<style>
-.st-key-photos img { border-radius: .6rem; aspect-ratio: 1; object-fit: cover; }
-/* Room for an answer of two lines under each, so that the buttons of a row are on one line. */
-.answer-line { margin: 0; font-size: .82rem; line-height: 1.35; min-height: 4.05em; overflow-wrap: anywhere; }
-.answer-line b { font-weight: 600; }
-.answer-line .right { color: var(--right); }
-.answer-line .wrong { color: var(--wrong); }
-.answer-line span { display: block; color: var(--quiet); }
-</style>
-"""
-
 
 def render() -> None:
     """The page."""
-    st.html(STYLE)
     layout.header(
         "Browse the test split",
         "Photos that the network never saw while it learned, with what it answered. Open one to see why.",
@@ -53,7 +41,8 @@ def render() -> None:
         layout.note("The photos on this machine are not quite those that this network was tested on.")
     known = records.names(folder)
     with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
-        answer = _told()
+        titles = {key: title for key, (title, _) in ANSWERS.items()}
+        answer = url_state.segments("What a visitor is told", "answer", titles, ANY, what="answer", width="content")
         hidden = lesson.switch()
         if not hidden:
             _counts(found, known)
@@ -76,20 +65,6 @@ def _no_photos() -> None:
 
 
 # --- Filters ------------------------------------------------------------------------------------------------
-
-
-def _told() -> str:
-    """The filter that is always in sight: what a visitor is told, a key of ``ANSWERS``."""
-    answer = str(url_state.choice("answer", list(ANSWERS), ANY, what="answer"))
-    st.segmented_control(
-        "What a visitor is told",
-        list(ANSWERS),
-        format_func=lambda key: ANSWERS[key][0],
-        required=True,
-        width="content",
-        **url_state.widget("answer", answer),
-    )
-    return answer
 
 
 def _filters(answer: str, known: Names) -> Filters:
@@ -124,13 +99,10 @@ def _on_a_phone() -> bool:
 def _counts(found: Sequence[Answer], known: Names) -> None:
     """How many photos there are of each name, and what was told of them; a press shows those photos."""
     with st.popover(f"Counts by {known.rank}", icon=":material/table:", key="counts"):
-        kinds = {key: ANSWERS[key] for key in ("right", "wrong", "unknown")}
         cells = []
         for name in known.names:
             of_name = [answer for answer in found if answer.true_genus == name]
-            row = [_count_cell(of_name, name, ANY, ANSWERS[ANY], len(of_name))]
-            row += [_count_cell(of_name, name, key, kind, len(of_name)) for key, kind in kinds.items()]
-            cells.append(row)
+            cells.append([_count_cell(of_name, name, key) for key in ANSWERS])
         tables.table(
             known.names,
             ["photos", "told right", "told wrong", "told none"],
@@ -141,16 +113,14 @@ def _counts(found: Sequence[Answer], known: Names) -> None:
         )
 
 
-def _count_cell(
-    answers: Sequence[Answer], name: str, key: str, kind: tuple[str, Callable[[Answer], bool]], total: int
-) -> tables.Cell:
-    title, keeps = kind
-    count = sum(map(keeps, answers))
+def _count_cell(of_name: Sequence[Answer], name: str, key: str) -> tables.Cell:
+    title, keeps = ANSWERS[key]
+    count = sum(map(keeps, of_name))
     told: tables.Kind = "meant" if key == "right" else "mistake"
     return tables.Cell(
         text=str(count) if count else "",
         title=f"{count} photos of {name}" + ("" if key == ANY else f", told {title.lower()}"),
-        share=0 if key == ANY else tables.depth(count, total, told),
+        share=0 if key == ANY else tables.depth(count, len(of_name), told),
         kind=told,
         name=f"{name}/{key}" if count else "",
     )
@@ -209,12 +179,7 @@ def _card(answer: Answer, number: int, known: Names, *, hidden: bool) -> bool:
         )
         if not hidden:
             st.html(
-                f'<p class="answer-line"><b class="{kind}">{mark} <em>{_plain(answer.true_genus)}</em></b>'
-                f"<span>says {_plain(says)}, {percent(answer.confidence)}</span></p>"
+                f'<p class="answer-line"><b class="{kind}">{mark} <em>{escape(answer.true_genus)}</em></b>'
+                f"<span>says {escape(says)}, {percent(answer.confidence)}</span></p>"
             )
         return st.button(f"Open no. {number}", key=f"browse:{answer.photo}", width="stretch")
-
-
-def _plain(text: str) -> str:
-    """A checkpoint's name as HTML text."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

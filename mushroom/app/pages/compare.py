@@ -11,7 +11,7 @@ import numpy as np
 import streamlit as st
 
 from mushroom.app import components, gallery, layout, models, predictions, records, subject, tables, url_state
-from mushroom.app.heatmap_grid import Cell, Scaled, agreement_cells, common_scale, show_grid
+from mushroom.app.heatmap_grid import Cell, agreement_cells, common_scale, show_grid
 from mushroom.app.subject import Subject
 from mushroom.texts import RANKS, none_of_these, percent
 
@@ -24,13 +24,6 @@ KINDS = {"models": "Models", "layers": "Layers and methods", "genera": "Genera"}
 SCALES = {"own": "Each its own", "common": "One for all"}
 
 METHOD = "gradcam"
-
-STYLE = """
-<style>
-/* On a phone what is compared begins on the first screen. */
-@media (max-width: 640px) { .st-key-plain-photo img { width: 9rem !important; } }
-</style>
-"""
 
 NAMES_AT_FIRST = 3
 METHODS_AT_FIRST = 3
@@ -48,18 +41,11 @@ def render() -> None:
         return
     # With one network there is nothing to put beside it.
     first = "models" if len(models.checkpoints()) > 1 else "layers"
-    kind = url_state.choice("compare", list(KINDS), first, what="comparison")
-    rank = classifier.config.rank
-    st.segmented_control(
-        "What to compare",
-        list(KINDS),
-        format_func=lambda kind: RANKS[rank].capitalize() if kind == "genera" else KINDS[kind],
-        required=True,
-        **url_state.widget("compare", kind),
-    )
+    kinds = KINDS | {"genera": RANKS[classifier.config.rank].capitalize()}
+    kind = url_state.segments("What to compare", "compare", kinds, first, what="comparison")
     prediction = predictions.predict(classifier, photo)
     _plain_photo(photo, prediction)
-    compare = {"models": _models, "layers": _layers_and_methods, "genera": _genera}[str(kind)]
+    compare = {"models": _models, "layers": _layers_and_methods, "genera": _genera}[kind]
     with st.spinner("Comparing …"):
         compare(classifier, photo, prediction)
 
@@ -67,7 +53,6 @@ def render() -> None:
 def _plain_photo(photo: Subject, prediction: "Prediction") -> None:
     """The photo that all the heatmaps are of, by name, and the way to another."""
     whose = {"upload": "Your photo", "test": "A test photo", "drawing": "A drawing of ours"}[photo.origin]
-    st.html(STYLE)
     picture, about = st.columns([1, 3], gap="medium", vertical_alignment="center")
     with picture, st.container(key="plain-photo"):
         view = subject.preview(photo)
@@ -201,7 +186,7 @@ def _layers_and_methods(classifier: "Classifier", photo: Subject, prediction: "P
         f"What speaks for *{genus}*: columns are layers from early to late, rows are methods. Each map is scaled to "
         "its own hottest place: numbers of different layers and methods have no scale in common."
     )
-    show_grid(photo, [_titled(number, layer) for number, layer in enumerate(stages, start=1)], rows)
+    show_grid(photo, [f"{number}. {layer.label}" for number, layer in enumerate(stages, start=1)], rows)
     if len(rows) > 1:
         _tell_agreement({title: row[-1].heatmap for title, row in rows.items()}, "methods, in the last layer")
     first, row = next(iter(rows.items()))
@@ -210,10 +195,6 @@ def _layers_and_methods(classifier: "Classifier", photo: Subject, prediction: "P
         f"layers, by {first}",
         how_to_read=len(rows) == 1,
     )
-
-
-def _titled(number: int, layer: "Layer") -> str:
-    return f"{number}. {layer.label}"
 
 
 # --- Genera -------------------------------------------------------------------------------------------------
@@ -230,18 +211,12 @@ def _genera(classifier: "Classifier", photo: Subject, prediction: "Prediction") 
         st.info(f"Choose at least one {classifier.config.rank}.")
         return
     layer = _layer(classifier)
-    scale = str(url_state.choice("scale", list(SCALES), "own", what="scale"))
-    st.segmented_control(
-        "Scale",
-        list(SCALES),
-        format_func=SCALES.__getitem__,
-        required=True,
-        help="With one scale for all, a map is only as hot as it is beside the hottest of them.",
-        **url_state.widget("scale", scale),
-    )
+    one_scale = "With one scale for all, a map is only as hot as it is beside the hottest of them."
+    scale = url_state.segments("Scale", "scale", SCALES, "own", what="scale", help=one_scale)
     explanations: list[Explanation] = [predictions.explain(classifier, photo, genus, None, METHOD) for genus in chosen]
-    found = [Scaled(each.heatmaps[layer.name], float(each.evidence[layer.name].max())) for each in explanations]
-    maps = common_scale(found) if scale == "common" else [one.heatmap for one in found]
+    maps = [each.heatmaps[layer.name] for each in explanations]
+    if scale == "common":
+        maps = common_scale(maps, [float(each.evidence[layer.name].max()) for each in explanations])
     cells = [
         Cell(
             explanation.genus,

@@ -34,56 +34,11 @@ from mushroom.texts import RANKS
 if TYPE_CHECKING:
     from mushroom.classifier import Classifier, Explanation
 
-STYLE = """
-<style>
-.answer { margin: .1rem 0 0; padding: 0; font-family: var(--serif);
-  font-size: 2.5rem; font-weight: 400; line-height: 1.1; overflow-wrap: anywhere; }
-.sure { margin: .35rem 0 0; font-size: 1.05rem; line-height: 1.45; max-width: 52rem; }
-.badge { display: inline-block; padding: .05rem .6rem; border-radius: 1rem; font-size: .9rem; font-weight: 600;
-  color: #fff; white-space: nowrap; }
-.badge.right { background: #2f6b4f; }
-.badge.wrong { background: #a8321f; }
-.record { margin: 0; font-size: .92rem; line-height: 1.45; }
-.scale { display: flex; align-items: center; gap: .6rem; font-size: .8rem; margin: 0; }
-.scale i { flex: 1; height: .5rem; border-radius: 1rem; }
-.refused { margin: 0; font-size: .92rem; padding: .5rem .8rem; border-radius: .5rem;
-  background: color-mix(in srgb, #c0392b 12%, transparent); border-left: 4px solid #c0392b; overflow-wrap: anywhere; }
-[data-testid="stFileUploaderDropzone"] { border-style: dashed; border-width: 1.5px; }
-/* The label says it already. */
-[data-testid="stFileUploaderDropzoneInstructions"] { display: none; }
-/* Streamlit tells a file that is too large by a sign alone. */
-[data-testid="stFileUploader"] span[role="alert"] { position: static !important; width: auto !important;
-  height: auto !important; clip: auto !important; clip-path: none !important; white-space: normal !important;
-  overflow: visible !important; margin: 0 !important; flex-basis: 100%; font-size: .85rem; color: var(--wrong); }
-[data-testid="stFileUploader"] div:has(> span[role="alert"]) { flex-wrap: wrap; height: auto; max-width: none; }
-/* The picture's box is the picture's own, whatever its shape: no bars beside it, and round corners. */
-.st-key-picture img { width: auto !important; height: auto; max-width: 100%; max-height: 22rem;
-  border-radius: .7rem; }
-.st-key-camera-box video, .st-key-camera-box img { max-height: 55vh; object-fit: contain; }
-@media (max-width: 640px) {
-  .answer { font-size: 1.8rem; }
-  .sure { font-size: .98rem; }
-  .st-key-picture img { max-height: 20rem; }
-  .st-key-upload { flex-wrap: wrap; }
-  .st-key-upload > div:has([data-testid="stFileUploader"]) { flex: 1 1 100%; }
-  .st-key-camera-box video, .st-key-camera-box img { max-height: 45vh; }
-}
-</style>
-"""
-
-WELCOME_STYLE = """
-<style>
-.st-key-upload [data-testid="stFileUploaderDropzone"] { min-height: 7rem; align-items: center; align-content: center;
-  justify-content: center; }
-</style>
-"""
-
 log = logging.getLogger(__name__)
 
 
 def render() -> None:
     """The page."""
-    st.html(STYLE)
     if layout.arrived():
         uploads.forget_refusals()
     uploads.take_in()
@@ -111,7 +66,6 @@ def _welcome() -> None:
         "Give a photo. A neural network names what it looks most like, says how sure it is, and shows which parts of "
         "the photo made it think so.",
     )
-    st.html(WELCOME_STYLE)
     uploads.show_refusals()
     uploads.show_area()
     drawings = gallery.show(uploads.forget_refusals)

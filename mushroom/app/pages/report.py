@@ -40,25 +40,9 @@ SECTIONS = {
 }
 """Parts of the page by their anchor, in order."""
 
-STYLE = """
-<style>
-.st-key-verdict { margin: 0; padding: .9rem 1.1rem; border-radius: .7rem; line-height: 1.55; max-width: 56rem;
-  background: light-dark(#eef3ec, #202822); border-left: 4px solid var(--right); }
-.share { display: flex; height: 1.6rem; border-radius: .4rem; overflow: hidden; gap: 2px; margin: 0; }
-.share i { display: block; min-width: 0; }
-.share .right { background: #2e8b62; }
-.share .wrong { background: #d9701a; }
-.share .none { background: light-dark(#cfcabd, #4a514b); }
-.on-this-page { display: flex; flex-wrap: wrap; gap: .1rem 1.3rem; line-height: 1.9; }
-.on-this-page a { color: var(--right); }
-.st-key-headline [data-testid="stMetricValue"] { font-size: 2rem; }
-</style>
-"""
-
 
 def render() -> None:
     """The page."""
-    st.html(STYLE)
     layout.header("Report", "What the network can and cannot do, measured on photos of which the answer is known.")
     folder = models.choose_checkpoint()
     if folder is None:
@@ -66,15 +50,10 @@ def render() -> None:
     report = records.report(folder)
     splits = [split for split in SPLIT_TITLES if report and split in report.splits]
     if report is None or not splits:
-        st.info(
-            "This network has no report yet. Make one with `python train.py evaluate`.",
-            icon=":material/info:",
-        )
+        st.info("This network has no report yet. Make one with `python train.py evaluate`.", icon=":material/info:")
         return
-    split = str(url_state.choice("split", splits, splits[0], what="split"))
-    st.segmented_control(
-        "Photos", splits, format_func=SPLIT_TITLES.__getitem__, required=True, **url_state.widget("split", split)
-    )
+    titles = {split: SPLIT_TITLES[split] for split in splits}
+    split = url_state.segments("Photos", "split", titles, splits[0], what="split")
     st.caption(SPLIT_NOTES[split])
     known = records.names(folder)
     answers = records.answers(folder, split)
@@ -83,7 +62,8 @@ def render() -> None:
     _links(sections)
     scores = report.splits[split]
     _headline(scores, answers, known.rank)
-    report_charts.several(report.several if split == "test" else None)
+    if split == "test" and report.several:
+        st.markdown(report_charts.several_sentence(report.several))
     _one_by_one(scores, answers, known)
     _matrix(answers, known, split)
     _how_sure(answers)
@@ -142,7 +122,7 @@ def _headline(scores: SplitScores, answers: Sequence[Answer], rank: str) -> None
         (
             "Macro-F1",
             f"{scores.macro_f1:.2f}",
-            _interval(scores.macro_f1_interval, digits=2),
+            _interval(scores.macro_f1_interval, ".2f"),
             f"F1 of each {rank}, averaged so that rare {RANKS[rank]} count as much as common ones.",
         ),
         ("Right in first two", f"{scores.top2:.1%}", "", f"The true {rank} is one of the two most probable."),
@@ -168,10 +148,9 @@ def _headline(scores: SplitScores, answers: Sequence[Answer], rank: str) -> None
         )
 
 
-def _interval(bounds: Sequence[float], digits: int | None = None) -> str:
+def _interval(bounds: Sequence[float], form: str = ".1%") -> str:
     low, high = bounds
-    words = f"{low:.1%} to {high:.1%}" if digits is None else f"{low:.{digits}f} to {high:.{digits}f}"
-    return f"95 % interval: {words}"
+    return f"95 % interval: {low:{form}} to {high:{form}}"
 
 
 def _one_by_one(scores: SplitScores, answers: Sequence[Answer], known: Names) -> None:
@@ -217,7 +196,7 @@ def _matrix(answers: Sequence[Answer], known: Names, split: str) -> None:
         tables.confusion_cells(confusion, known.names, pressable=split == "test"),
         label=f"Photos by true {known.rank} and by what is told",
         key=f"confusion:{split}",
-        on_press=_remember_cell,
+        on_press=lambda cell: st.session_state.update(cell_pressed=cell),
         colours=colours(known.names),
     )
     st.markdown(tables.describe_confusion(confusion, known.names))
@@ -227,10 +206,6 @@ def _matrix(answers: Sequence[Answer], known: Names, split: str) -> None:
         asked = Filters(true, told or filters.ANY, answer)
         filters.ask(asked)
         layout.go_to("browse", **asked.choices)
-
-
-def _remember_cell(name: str) -> None:
-    st.session_state["cell_pressed"] = name
 
 
 # --- How sure -----------------------------------------------------------------------------------------------
@@ -246,16 +221,16 @@ def _how_sure(answers: Sequence[Answer]) -> None:
     )
     asked = st.slider("It must be at least this sure", 0, 99, 50, format="%d %%", key="demanded_percent")
     left = verdict.demand(answers, asked / 100)
-    unnamed = left.count - left.right - left.wrong
     shares = "".join(
         f'<i class="{kind}" style="width:{100 * count / left.count:.2f}%"></i>'
-        for kind, count in (("right", left.right), ("wrong", left.wrong), ("none", unnamed))
+        for kind, count in (("right", left.right), ("wrong", left.wrong), ("none", left.turned_away))
     )
     error = "none of them" if left.error is None else f"{percent(left.error)} of those wrongly"
     words = f"{percent(left.coverage)} of the photos are named, {error}."
     st.html(f'<p class="share" role="img" aria-label="{words}">{shares}</p>')
     st.markdown(
-        f"**{words}** Of {left.count} photos {left.right} are told right, {left.wrong} wrong, {unnamed} get no name."
+        f"**{words}** Of {left.count} photos {left.right} are told right, {left.wrong} wrong, {left.turned_away} get "
+        "no name."
     )
 
 
