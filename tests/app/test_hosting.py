@@ -294,8 +294,8 @@ def test_without_the_hub_the_app_shows_what_ships_and_says_so(
 ) -> None:
     hub, environment = hub_and_app
     hub.fail["/"] = 404
-    about = seen_on("about", environment, tmp_path)
-    alerts = " ".join(alert.body for alert in about.each("alert"))
+    browse = seen_on("browse", environment, tmp_path)
+    alerts = " ".join(alert.body for alert in browse.each("alert"))
     assert "There is no repository" in alerts.replace("\\", "")
     assert "ships with the app" in alerts
     assert "Traceback" not in (tmp_path / "log.txt").read_text()
