@@ -82,7 +82,9 @@ def test_the_colours_are_those_of_every_heatmap(test_photo: str, monkeypatch: py
 
 
 def test_copies_that_were_asked_about_and_a_correction_are_in_the_link(test_photo: str) -> None:
-    assert "copies get the same answer" in texts(open_page("identify", photo=test_photo, panel="steady", copies="8"))
+    assert "of 8** copies get the same answer" in texts(
+        open_page("identify", photo=test_photo, panel="steady", copies="8")
+    )
     app = open_page("identify", photo=test_photo, panel="wrong")
     app.selectbox(key="widget:correction").select("none").run()
     assert reopened(app).selectbox(key="widget:correction").value == "none"

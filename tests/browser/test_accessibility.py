@@ -67,7 +67,13 @@ FAINT_SVG_TEXT = """
 """
 """Text of charts and drawings that is under 4.5:1 on the page's paper: axe-core does not look into SVG."""
 
-BACKGROUND = "getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor"
+HAS_PAPER_OF = """
+theme => {
+  const paper = getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor
+  const lightness = paper.match(/\\d+/g).slice(0, 3).reduce((sum, value) => sum + value / 3, 0)
+  return theme === 'light' ? lightness > 200 : lightness < 60
+}
+"""
 
 
 def looked_at(page: Page) -> list[Any]:
@@ -76,8 +82,7 @@ def looked_at(page: Page) -> list[Any]:
     for theme, options in THEMES.items():
         page.emulate_media(color_scheme=theme)
         at_rest(page)
-        lightness = sum(map(int, re.findall(r"\d+", page.evaluate(BACKGROUND))[:3])) / 3
-        assert lightness > 200 if theme == "light" else lightness < 60
+        page.wait_for_function(HAS_PAPER_OF, arg=theme)
         for _ in range(LOOKS):
             if not (wrong := [*found(page, options), *page.evaluate(FAINT_SVG_TEXT)]):
                 break

@@ -32,6 +32,7 @@ AT_REST = """
 
 def at_rest(page: Page) -> None:
     """Wait until the page's script has run to its end and nothing moves under the finger any more."""
+    page.evaluate("delete window.placesBefore")
     page.wait_for_function(AT_REST, polling=100)
 
 
