@@ -50,21 +50,29 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def dockerfile(space: Path, instruction: str) -> list[str]:
-    """The JSON values of the last line with an instruction."""
-    text = (space / "Dockerfile").read_text().replace("\\\n", "")
-    return json.loads(re.findall(rf"^(?:.*\s)?{instruction} (\[.*\])$", text, re.MULTILINE)[-1])
+@pytest.fixture(scope="module")
+def dockerfile(space: Path) -> str:
+    """Its Dockerfile, an instruction a line."""
+    return (space / "Dockerfile").read_text().replace("\\\n", "")
 
 
-def test_the_space_tells_the_hub_what_it_is_and_where_it_listens(space: Path) -> None:
+def start_command(dockerfile: str) -> list[str]:
+    return json.loads(re.findall(r"^CMD (\[.*\])$", dockerfile, re.MULTILINE)[-1])
+
+
+def test_the_space_tells_what_it_is_where_it_listens_and_whether_it_is_well(space: Path, dockerfile: str) -> None:
     facts = RepoCard.load(space / "README.md").data.to_dict()
     assert facts["sdk"] == "docker"
-    assert f"--server.port={facts['app_port']}" in dockerfile(space, "CMD")
+    assert f"--server.port={facts['app_port']}" in start_command(dockerfile)
     # The Hub refuses longer ones.
     assert len(facts["short_description"]) <= 60
     assert {facts["colorFrom"], facts["colorTo"]} <= {
         *("red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray")
     }
+    assert re.search(r"^HEALTHCHECK .*_stcore/health", dockerfile, re.MULTILINE)
+    # It does not run as root.
+    assert "USER visitor" in dockerfile.split("COPY . .")[1]
+    assert "--chown" not in dockerfile
 
 
 def test_the_space_holds_what_the_app_needs_and_nothing_of_its_making(space: Path) -> None:
@@ -79,9 +87,10 @@ def test_the_space_holds_what_the_app_needs_and_nothing_of_its_making(space: Pat
     assert not list((space / "assets").rglob("training"))
 
 
-def test_the_space_keeps_an_exported_network_for_answers_without_heatmaps(space: Path, tmp_path: Path) -> None:
-    text = (space / "Dockerfile").read_text().replace("\\\n", "")
-    [script] = re.findall(r'^RUN python -c "(.*)"$', text, re.MULTILINE)
+def test_the_space_keeps_an_exported_network_for_answers_without_heatmaps(
+    space: Path, dockerfile: str, tmp_path: Path
+) -> None:
+    [script] = re.findall(r'^RUN python -c "(.*)"$', dockerfile, re.MULTILINE)
     environment = {name: value for name, value in os.environ.items() if name != "XDG_CACHE_HOME"}
     command = [sys.executable, "-c", script]
     subprocess.run(command, cwd=space, env=environment | {"HOME": str(tmp_path)}, check=True)
@@ -89,24 +98,19 @@ def test_the_space_keeps_an_exported_network_for_answers_without_heatmaps(space:
     assert network.suffix == ".onnx"
 
 
-def test_the_space_does_not_run_as_root_and_checks_its_health(space: Path) -> None:
-    text = (space / "Dockerfile").read_text()
-    assert "USER visitor" in text.split("COPY . .")[1]
-    assert "--chown" not in text
-    assert re.search(r"^HEALTHCHECK .*_stcore/health", text.replace("\\\n", ""), re.MULTILINE)
-
-
 @pytest.mark.skipif(
     os.geteuid() != 0 or shutil.which("setpriv") is None,
     reason="only root, with setpriv, can run the app as another user",
 )
-def test_the_space_serves_a_page_to_a_user_who_may_write_nowhere_in_it(space: Path, tmp_path: Path) -> None:
+def test_the_space_serves_a_page_to_a_user_who_may_write_nowhere_in_it(
+    space: Path, dockerfile: str, tmp_path: Path
+) -> None:
     for path in (space, *space.rglob("*")):
         path.chmod(0o555 if path.is_dir() else 0o444)
     home = tmp_path / "home"
     home.mkdir()
     os.chown(home, STRANGER, STRANGER)
-    streamlit, *rest = [part for part in dockerfile(space, "CMD") if not part.startswith("--server.")]
+    streamlit, *rest = [part for part in start_command(dockerfile) if not part.startswith("--server.")]
     process, address = start_app(
         tmp_path / "log.txt",
         {"HOME": str(home), "MUSHROOM_PREPARED": str(home / "none"), "SPACE_HOST": "someone-mushroom.hf.space"},
@@ -150,14 +154,15 @@ def address(painted_app: dict[str, str], log: Path) -> Iterator[str]:
     stop_app(process)
 
 
-def test_a_photo_is_answered_by_a_server_that_can_write_to_no_file(address: str) -> None:
+def test_a_photo_is_answered_alike_by_a_server_that_can_write_to_no_file(address: str) -> None:
     photo = speckled(1)
     assert len(photo) > 2 * 1024**2
-    with Visitor(address) as visitor:
-        visitor.open()
-        answer = visitor.drop("photo.jpg", photo)
-        assert answer.headline
-        assert visitor.picture(answer)
+    with Visitor(address) as one, Visitor(address) as other:
+        one.open()
+        other.open()
+        first, second = one.drop("a.jpg", photo), other.drop("b.jpg", photo)
+        assert first.headline == second.headline != ""
+        assert one.picture(first) == other.picture(second) != ""
 
 
 def test_no_log_knows_a_photo_or_its_name(address: str, log: Path) -> None:
@@ -189,41 +194,24 @@ def test_nothing_of_a_photo_reaches_another_session(address: str) -> None:
         assert other.open().headline == ""
 
 
-def test_the_same_photo_from_two_visitors_is_answered_alike(address: str) -> None:
-    photo = speckled(4, (300, 200))
-    with Visitor(address) as one, Visitor(address) as other:
-        one.open()
-        other.open()
-        first, second = one.drop("a.jpg", photo), other.drop("b.jpg", photo)
-        assert first.headline == second.headline
-        assert one.picture(first) == other.picture(second)
-
-
 # --- Deployment defaults ------------------------------------------------------------------------------------
 
 
-def test_an_upload_without_the_token_of_the_page_is_refused(address: str) -> None:
+def test_an_upload_is_taken_from_its_own_page_alone_and_within_the_limit(address: str) -> None:
     with Visitor(address) as visitor:
         visitor.open()
         url = f"/_stcore/upload_file/{visitor.session}/some-file"
         assert visitor.send_file(url, "a.jpg", b"a", token="").status_code == 403
         assert visitor.send_file(url, "a.jpg", b"a", token="2|aa|bb|1").status_code == 403
         assert visitor.send_file(url, "a.jpg", b"a").status_code == 204
-
-
-def test_an_upload_into_a_session_that_is_not_there_is_refused(address: str) -> None:
-    with Visitor(address) as visitor:
         assert visitor.send_file("/_stcore/upload_file/no-session/file", "a.jpg", b"a").status_code == 400
-
-
-def test_an_upload_beyond_the_limit_is_refused(address: str) -> None:
-    with Visitor(address) as visitor:
-        visitor.open()
-        url = f"/_stcore/upload_file/{visitor.session}/some-file"
         assert visitor.send_file(url, "a.jpg", bytes(MAX_BYTES + 1)).status_code == 413
+        # No usage is reported.
+        assert visitor.new_session.HasField("config")
+        assert not visitor.new_session.config.gather_usage_stats
 
 
-def test_a_page_of_another_origin_can_open_no_session(address: str) -> None:
+def test_a_page_of_another_origin_can_open_no_session_and_read_nothing(address: str) -> None:
     with (
         pytest.raises((ConnectionClosed, InvalidStatus)),
         connect(
@@ -232,9 +220,6 @@ def test_a_page_of_another_origin_can_open_no_session(address: str) -> None:
         ) as socket,
     ):
         socket.recv(timeout=10)
-
-
-def test_another_origin_is_not_allowed_to_read(address: str) -> None:
     answer = httpx2.get(f"{address}/_stcore/health", headers={"Origin": "https://example.org"})
     assert answer.headers.get("access-control-allow-origin") in (None, address)
 
@@ -250,13 +235,6 @@ def test_what_goes_wrong_in_the_app_is_not_spelled_out_to_visitors(tmp_path: Pat
         stop_app(process)
     assert "inside of the app" not in str(seen.value)
     assert "app.py" not in str(seen.value)
-
-
-def test_no_usage_is_reported(address: str) -> None:
-    with Visitor(address) as visitor:
-        visitor.open()
-        assert visitor.new_session.HasField("config")
-        assert not visitor.new_session.config.gather_usage_stats
 
 
 # --- A model and photos from the Hub ------------------------------------------------------------------------
@@ -316,8 +294,8 @@ def test_without_the_hub_the_app_shows_what_ships_and_says_so(
 ) -> None:
     hub, environment = hub_and_app
     hub.fail["/"] = 404
-    about = seen_on("about", environment, tmp_path)
-    alerts = " ".join(alert.body for alert in about.each("alert"))
+    browse = seen_on("browse", environment, tmp_path)
+    alerts = " ".join(alert.body for alert in browse.each("alert"))
     assert "There is no repository" in alerts.replace("\\", "")
     assert "ships with the app" in alerts
     assert "Traceback" not in (tmp_path / "log.txt").read_text()

@@ -18,43 +18,28 @@ pytestmark = pytest.mark.usefixtures("painted")
 # --- Choices ------------------------------------------------------------------------------------------------
 
 
-def test_a_test_photo_in_the_link_is_explained_with_its_true_genus(test_photo: str) -> None:
-    app = open_page("identify", photo=test_photo)
-    assert not app.exception
+def test_a_test_photo_is_explained_with_its_true_genus_and_each_choice_stands_in_the_link(test_photo: str) -> None:
+    app = open_page("identify", photo=test_photo, split="train", true="Boletus")
+    # What another page left in the link goes.
+    assert set(app.query_params) == {"photo"}
     shown = texts(app)
     assert "All nine genera" in shown
     assert "The photo is of the genus" in shown
-    assert len(app.selectbox(key="widget:genus").options) == 9
-    assert len(app.select_slider[0].options) > 5
-
-
-def test_another_genus_gets_its_own_heatmap_and_stands_in_the_link(test_photo: str) -> None:
-    app = open_page("identify", photo=test_photo)
-    other = next(genus for genus in GENERA if genus != app.selectbox(key="widget:genus").value)
-    app.selectbox(key="widget:genus").select(other).run()
-    assert not app.exception
-    assert app.query_params["genus"] == other
+    # Options are named by what does not change.
+    genus = app.selectbox(key="widget:genus")
+    assert sorted(genus.options) == sorted(GENERA)
+    assert set(app.selectbox(key="widget:against").options) < set(GENERA)
+    other = next(name for name in GENERA if name != genus.value)
+    genus.select(other).run()
     assert f"what speaks for *{other}*" in texts(app)
-
-
-def test_options_are_named_by_what_does_not_change(test_photo: str) -> None:
-    app = open_page("identify", photo=test_photo)
-    assert set(app.selectbox(key="widget:genus").options) == set(GENERA)
-    against = next(box for box in app.selectbox if box.label.startswith("Why "))
-    assert set(against.options) < set(GENERA)
-
-
-def test_layer_method_opacity_and_colours_stand_in_the_link(test_photo: str) -> None:
-    app = open_page("identify", photo=test_photo)
+    assert len(app.select_slider[0].options) > 5
     app.select_slider[0].set_value("blocks.0").run()
-    assert app.query_params["layer"] == "blocks.0"
     app.selectbox(key="widget:method").select("layercam").run()
     app.selectbox(key="widget:colours").select("jet").run()
     app.slider(key="widget:opacity").set_value(30).run()
     assert not app.exception
-    assert app.query_params["method"] == "layercam"
-    assert app.query_params["colours"] == "jet"
-    assert app.query_params["opacity"] == "30"
+    chosen = {"genus": other, "layer": "blocks.0", "method": "layercam", "colours": "jet", "opacity": "30"}
+    assert {key: app.query_params[key] for key in chosen} == chosen
 
 
 @pytest.mark.parametrize(
@@ -67,10 +52,11 @@ def test_layer_method_opacity_and_colours_stand_in_the_link(test_photo: str) -> 
         ("model", "x"),
         ("opacity", "1000"),
         ("colours", "pink"),
+        *(("cover", value) for value in ("7", "90", "1-2-3", "50-50-40-40", "<b>")),
     ],
 )
 def test_a_bad_value_in_the_link_falls_back_with_a_note(key: str, value: str, test_photo: str) -> None:
-    app = open_page("identify", **({"photo": test_photo} | {key: value}))
+    app = open_page("identify", **({"photo": test_photo, "panel": "cover"} | {key: value}))
     assert not app.exception
     assert any("not at hand here" in info.value for info in app.info)
 
@@ -82,37 +68,27 @@ def test_a_note_speaks_of_layers_as_the_page_does(test_photo: str) -> None:
     assert "blocks" not in note
 
 
-def test_what_another_page_left_in_the_link_goes(test_photo: str) -> None:
-    app = open_page("identify", photo=test_photo, split="train", true="Boletus")
-    assert set(app.query_params) == {"photo"}
-
-
 # --- What was given -----------------------------------------------------------------------------------------
 
 
-def test_a_second_photo_takes_the_place_of_the_first() -> None:
-    app = give(open_page("identify"), ("one.png", noise(1)))
+def test_what_was_given_goes_with_the_next_photo_and_when_one_starts_again() -> None:
+    app = give(open_page("identify"), ("broken.png", b"no photo"))
+    assert "broken.png" in texts(app)
+    give(app, ("one.png", noise(1)))
+    assert headline(app)
+    assert "broken.png" not in texts(app)
     first = app.query_params["upload"]
     give(app, ("two.png", noise(2)))
     assert not app.exception
     assert headline(app)
     assert not app.dataframe
     assert app.query_params["upload"] != first
-
-
-def test_start_again_leaves_nothing_of_the_photo() -> None:
-    app = give(open_page("identify"), ("one.png", noise(1)))
     press(app, "Start again")
     assert not app.exception
     assert not headline(app)
     assert "upload" not in app.query_params
     assert not app.session_state["uploaded"]
     assert app.title[0].value == "Which mushroom is it, and why?"
-
-
-def test_a_drawing_puts_a_given_photo_away() -> None:
-    app = give(open_page("identify"), ("one.png", noise(1)))
-    press(app, "Start again")
     press(app, "Fly agaric")
     assert "A drawing, not a photo" in headline(app)
     assert not app.session_state["uploaded"]
@@ -125,14 +101,6 @@ def test_a_broken_file_gets_a_sentence_and_the_others_go_on() -> None:
     assert "All nine genera" in shown
     assert "&lt;b&gt;broken&lt;/b&gt;.jpg" in shown
     assert "<b>broken</b>" not in shown
-
-
-def test_a_refusal_does_not_outlive_the_next_photo() -> None:
-    app = give(open_page("identify"), ("broken.png", b"no photo"))
-    assert "broken.png" in texts(app)
-    give(app, ("one.png", noise(1)))
-    assert headline(app)
-    assert "broken.png" not in texts(app)
 
 
 def test_a_refusal_does_not_outlive_its_page() -> None:

@@ -1,17 +1,17 @@
 """Browse, Compare, Report and About, driven by Streamlit's AppTest, and what a lesson is made of."""
 
 import json
-from dataclasses import replace
+import re
+import shutil
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 from answers import answer
-from networks import SMALL, untrained_checkpoint
 from pages import open_page, texts
 
-from mushroom.app import field_marks, filters, heatmap_grid, lesson, prepared_photos
+from mushroom.app import field_marks, filters, gallery, heatmap_grid, lesson, prepared_photos, subject
 from mushroom.app.filters import Filters
 from mushroom.app.records import Names
 from mushroom.genera import GENERA
@@ -102,8 +102,6 @@ def test_without_photos_browse_says_how_to_get_them(tmp_path: Path, monkeypatch:
 def test_a_changed_manifest_is_said_and_not_that_there_are_no_photos(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, painted_app: dict[str, str]
 ) -> None:
-    import shutil
-
     shutil.copytree(painted_app["MUSHROOM_PREPARED"], tmp_path / "prepared")
     manifest = tmp_path / "prepared" / "manifest.csv"
     manifest.write_text(manifest.read_text().replace("Amanita", "Amanitas"))
@@ -208,8 +206,6 @@ def test_about_makes_five_pictures_of_the_photo_and_a_page_a_genus(test_photo: s
 
 
 def test_every_genus_has_a_drawing_with_labels_that_end_on_the_paper() -> None:
-    import re
-
     for genus in GENERA:
         drawn = field_marks.drawing(genus)
         assert drawn is not None
@@ -225,44 +221,8 @@ def test_every_genus_has_a_drawing_with_labels_that_end_on_the_paper() -> None:
 
 
 def test_what_the_network_makes_of_each_drawing_is_said_plainly() -> None:
-    from mushroom.app import gallery, subject
-
     assert set(gallery.DRAWN) == set(subject.drawings())
     app = open_page("identify")
     assert not app.exception
     said = [caption.value for caption in app.caption if caption.value[:2] in ("✓ ", "✗ ", "○ ")]
     assert len(said) == 6
-
-
-# --- Any names, any network ---------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def own_networks(painted: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A convolutional network and a transformer, untrained, that know three names of their own."""
-    names = ("Tricholoma", "Rote Täublinge", "茸の属")
-    for backbone, side in (("test_efficientnet", 64), ("test_vit", 160)):
-        config = replace(SMALL, name=backbone, backbone=backbone, input_px=side, genera=names, rank="species")
-        untrained_checkpoint(tmp_path / backbone, config)
-    monkeypatch.setenv("MUSHROOM_CHECKPOINTS", str(tmp_path))
-
-
-@pytest.mark.usefixtures("own_networks")
-@pytest.mark.parametrize("kind", ["models", "layers", "genera"])
-def test_a_transformer_stands_beside_a_convolutional_network_for_names_of_ones_own(kind: str) -> None:
-    app = open_page("compare", drawing="Fly_agaric", compare=kind, model="test_vit")
-    assert not app.exception
-    assert not app.error
-    pictures = texts(app).count('alt="Heatmap: ')
-    assert pictures >= (2 if kind == "models" else 3)
-    assert "Amanita" not in texts(app)
-
-
-@pytest.mark.usefixtures("own_networks")
-def test_about_tells_of_unknown_names_only_where_to_read_of_them() -> None:
-    app = open_page("about")
-    assert not app.exception
-    shown = texts(app)
-    assert "These 3 species" in shown
-    assert shown.count("Nothing about this species is told here") == 3
-    assert "rank=SPECIES" in shown

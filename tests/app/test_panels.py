@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from answers import prediction
-from pages import headline, noise, open_page, press, texts
+from pages import headline, noise, open_page, texts
 from PIL import Image
 
 from mushroom.app import components, covering, cropping, steadiness
@@ -99,13 +99,6 @@ def test_every_copy_is_another_picture_without_empty_corners() -> None:
         assert copy.size != photo.size or (np.asarray(copy) != np.asarray(photo)).any(), name
         corners = [copy.getpixel((x, y)) for x in (0, copy.width - 1) for y in (0, copy.height - 1)]
         assert all(sum(corner) for corner in corners), name  # type: ignore[arg-type]
-
-
-def test_eight_copies_are_asked_about_in_one_press(test_photo: str) -> None:
-    app = open_page("identify", photo=test_photo, panel="steady")
-    press(app, "Ask about eight copies")
-    assert not app.exception
-    assert "of 8** copies get the same answer" in texts(app)
 
 
 def test_a_correction_shows_what_speaks_for_both_names(test_photo: str) -> None:

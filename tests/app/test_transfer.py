@@ -2,6 +2,7 @@
 
 import gzip
 import re
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -36,33 +37,24 @@ def test_what_is_no_page_stays_as_it_is() -> None:
     assert named(PAGE, "/_stcore/health", b"") == PAGE
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> object:
-    process, address = start_app(tmp_path_factory.mktemp("transfer") / "log.txt", {})
-    yield address
-    stop_app(process)
-
-
-def test_scripts_come_compressed_to_whoever_takes_them_so(address: str) -> None:
-    page = httpx2.get(address)
-    assert "og:description" in page.text
-    script = next(part.split('"')[0] for part in page.text.split('src="./') if ".js" in part.split('"')[0])
-    url = f"{address}/{script}"
-    with httpx2.stream("GET", url, headers={"Accept-Encoding": "gzip"}) as answer:
-        raw = b"".join(answer.iter_raw())
-        assert answer.headers["content-encoding"] == "gzip"
-        assert int(answer.headers["content-length"]) == len(raw)
-        assert "immutable" in answer.headers["cache-control"]
-    plain = httpx2.get(url, headers={"Accept-Encoding": "identity"})
-    assert "content-encoding" not in plain.headers
-    assert gzip.decompress(raw) == plain.content
-    assert len(raw) < len(plain.content) / 2
-
-
-def test_the_scripts_of_an_answer_go_before_the_texts_font(address: str) -> None:
-    page = httpx2.get(address).text
-    assert 'as="font"' not in page
-    named_parts = re.findall(r'"modulepreload" crossorigin href="\./(static/js/([\w.-]+?)\.[\w-]+\.js)"', page)
-    assert set(FIRST_PARTS) <= {part for _, part in named_parts}
-    assert len(named_parts) == len(set(named_parts))
-    assert httpx2.get(f"{address}/{named_parts[-1][0]}").status_code == 200
+def test_scripts_come_compressed_and_those_of_an_answer_before_the_texts_font(tmp_path: Path) -> None:
+    process, address = start_app(tmp_path / "log.txt", {})
+    try:
+        page = httpx2.get(address).text
+        assert "og:description" in page
+        assert 'as="font"' not in page
+        first = re.findall(r'"modulepreload" crossorigin href="\./(static/js/([\w.-]+?)\.[\w-]+\.js)"', page)
+        assert set(FIRST_PARTS) <= {part for _, part in first}
+        assert len(first) == len(set(first))
+        url = f"{address}/{first[-1][0]}"
+        with httpx2.stream("GET", url, headers={"Accept-Encoding": "gzip"}) as answer:
+            raw = b"".join(answer.iter_raw())
+            assert answer.headers["content-encoding"] == "gzip"
+            assert int(answer.headers["content-length"]) == len(raw)
+            assert "immutable" in answer.headers["cache-control"]
+        plain = httpx2.get(url, headers={"Accept-Encoding": "identity"})
+        assert "content-encoding" not in plain.headers
+        assert gzip.decompress(raw) == plain.content
+        assert len(raw) < len(plain.content) / 2
+    finally:
+        stop_app(process)

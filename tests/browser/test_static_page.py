@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from app_server import REPOSITORY
 from axe_playwright_python.sync_playwright import Axe
+from browsing import fits
 from painted import PAINTED, paint_photos
 from PIL import Image
 from playwright.sync_api import Page, expect
@@ -28,7 +29,6 @@ from mushroom.texts import SAFETY, third_answer
 pytestmark = pytest.mark.browser
 pytest.importorskip("onnx", reason="needs the extra export")
 
-WAIT_MS = 120_000
 PHOTOS = 20
 ALIKE = 1e-2
 SCORE_ALIKE = 0.2
@@ -80,11 +80,11 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [*chosen, large]
 
 
-def opened(browser: Any, address: str, **options: Any) -> Page:
-    page = browser.new_context(**options).new_page()
-    page.set_default_timeout(WAIT_MS)
-    page.goto(address)
-    expect(page.get_by_role("status")).to_have_text("Ready.", timeout=WAIT_MS)
+@pytest.fixture
+def page(page: Page, static_page: str) -> Page:
+    """A browser's page that has loaded the network."""
+    page.goto(static_page)
+    expect(page.get_by_role("status")).to_have_text("Ready.")
     return page
 
 
@@ -102,9 +102,8 @@ def bars(page: Page) -> dict[str, float]:
 
 
 def test_it_answers_as_python_does_and_sends_the_photo_nowhere(
-    browser: Any, static_page: str, classifier: Classifier, files: list[Path]
+    page: Page, classifier: Classifier, files: list[Path]
 ) -> None:
-    page = opened(browser, static_page)
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
     third = third_answer(len(classifier.genera)).partition(",")[0]
@@ -126,30 +125,25 @@ def test_it_answers_as_python_does_and_sends_the_photo_nowhere(
     assert requests == []
 
 
-def test_no_photo_is_a_sentence(browser: Any, static_page: str, tmp_path: Path) -> None:
-    page = opened(browser, static_page)
+def test_axe_finds_nothing_and_a_small_phone_shows_it_all(page: Page, files: list[Path], tmp_path: Path) -> None:
+    page.set_viewport_size({"width": 320, "height": 640})
     (tmp_path / "text.jpg").write_text("no photo")
     give(page, tmp_path / "text.jpg")
     expect(page.get_by_role("status")).to_contain_text("not a photo")
     assert not page.locator("#answer").is_visible()
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing_and_a_small_phone_shows_it_all(
-    browser: Any, static_page: str, files: list[Path], theme: str
-) -> None:
-    page = opened(browser, static_page, viewport={"width": 320, "height": 640}, color_scheme=theme)
     assert page.get_by_role("note").inner_text().endswith(SAFETY)
     give(page, files[-1])
-    assert page.evaluate("() => document.documentElement.scrollWidth") <= 320
+    fits(page)
     page.evaluate("() => window.scrollTo(0, document.body.scrollHeight)")
     expect(page.get_by_role("note")).to_be_in_viewport(ratio=1)
-    assert Axe().run(page).response["violations"] == []
+    for theme in ("light", "dark"):
+        page.emulate_media(color_scheme=theme)
+        assert Axe().run(page).response["violations"] == []
 
 
 def test_without_the_network_a_sentence_says_so(browser: Any, static_page: str) -> None:
     page = browser.new_context().new_page()
     page.route("**/mushroom.onnx", lambda route: route.fulfill(status=404))
     page.goto(static_page)
-    expect(page.get_by_role("status")).to_contain_text("can't answer here", timeout=WAIT_MS)
+    expect(page.get_by_role("status")).to_contain_text("can't answer here")
     assert page.locator("#file").is_disabled()

@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -66,61 +66,42 @@ def largest_photo() -> bytes:
     raise AssertionError("no quality is low enough")
 
 
-@dataclass(frozen=True)
-class Seen:
-    """What a visitor was shown, as hashes but for the headline."""
-
-    headline: str
-    film_strip: str
-    picture: str
-
-
-@dataclass
-class Records:
-    """What the visitors noted; each appends to lists of its own."""
-
-    waits: dict[str, list[float]] = field(default_factory=dict)
-    errors: list[str] = field(default_factory=list)
-    compared: int = 0
-
-
-def seen(visitor: Visitor, run: Run) -> Seen:
-    """What a run showed; the picture fetched as a browser would."""
-    return Seen(run.headline, run.film_strip, visitor.picture(run))
+Known = dict[tuple[int, str], tuple[str, str, str]]
+"""By photo and step, what was shown: headline, film strip and picture, the last two as hashes."""
 
 
 class Walk:
     """One visitor's way through the app, compared with what was seen there alone, or noted where ``alone``."""
 
-    def __init__(self, address: str, known: dict[tuple[int, str], Seen], records: Records, *, alone: bool) -> None:
+    def __init__(self, address: str, known: Known, *, alone: bool = False) -> None:
         self.visitor = Visitor(address)
         self.visitor.open()
         self.known = known
-        self.records = records
         self.alone = alone
+        self.waits: dict[str, list[float]] = {}
+        self.errors: list[str] = []
 
     def see_photo(self, number: int, data: bytes) -> None:
         """Drop a photo, look at a few layers, ask for another genus, come back to the first."""
         self._step(number, "photo", lambda: self.visitor.drop(f"{number}.jpg", data))
-        slider, _ = self.visitor.full.find("slider", LAYER_SLIDER) or (None, "")
-        assert slider is not None
-        for layer in slider.options[-LAYERS:]:
-            self._step(number, f"layer {layer}", partial(self.visitor.choose, "slider", LAYER_SLIDER, layer))
-        box, _ = self.visitor.full.find("selectbox", GENUS_BOX) or (None, "")
-        assert box is not None
-        self._step(
-            number, f"genus {box.options[1]}", partial(self.visitor.choose, "selectbox", GENUS_BOX, box.options[1])
-        )
+        for kind, label, name, chosen in (
+            ("slider", LAYER_SLIDER, "layer", slice(-LAYERS, None)),
+            ("selectbox", GENUS_BOX, "genus", slice(1, 2)),
+        ):
+            found = self.visitor.full.find(kind, label)
+            assert found is not None
+            for option in found[0].options[chosen]:
+                self._step(number, f"{name} {option}", partial(self.visitor.choose, kind, label, option))
 
     def _step(self, number: int, what: str, act: Callable[[], Run]) -> None:
         began = time.perf_counter()
-        shown = seen(self.visitor, act())
-        self.records.waits.setdefault(what.split()[0], []).append(time.perf_counter() - began)
+        run = act()
+        shown = (run.headline, run.film_strip, self.visitor.picture(run))
+        self.waits.setdefault(what.split()[0], []).append(time.perf_counter() - began)
         if self.alone:
             self.known[number, what] = shown
         elif (expected := self.known.get((number, what))) != shown:
-            self.records.errors.append(f"photo {number}, {what}: {shown} instead of {expected}")
-        self.records.compared += 1
+            self.errors.append(f"photo {number}, {what}: {shown} instead of {expected}")
 
 
 def memory_mb(pid: int) -> float:
@@ -133,15 +114,17 @@ def memory_mb(pid: int) -> float:
 class Soaked:
     """What came of it. ``waits`` has each visitor's, by kind, in seconds; ``memory_mb`` was taken all the while."""
 
-    sessions: int
     waits: dict[str, list[list[float]]]
-    large_sent: int
     large_waits: list[float]
     errors: list[str]
-    compared: int
     memory_mb: list[float]
     networks: list[dict[str, int]]
     log: str
+
+    @property
+    def compared(self) -> int:
+        """How often something was compared with what was seen alone."""
+        return sum(len(waits) for kind in self.waits.values() for waits in kind)
 
     def median(self, kind: str) -> float:
         """Of everybody's waits."""
@@ -166,24 +149,24 @@ class Soaked:
         return sum(value for network in self.networks for value in network.values())
 
 
-def soak(sessions: int, seconds: float, folder: Path, *, photos: int = PHOTOS, large: bool = True) -> Soaked:
+def soak(sessions: int, seconds: float, folder: Path, *, photos: int = PHOTOS) -> Soaked:
     """Let ``sessions`` visitors walk for ``seconds``, after one has walked alone; logs go to ``folder``."""
     report, log = folder / "networks.json", folder / "log.txt"
     process, address = start_app(
         log, {}, command=(sys.executable, str(REPOSITORY / "tests" / "support" / "inspected_app.py"), str(report))
     )
-    known: dict[tuple[int, str], Seen] = {}
+    known: Known = {}
     memory: list[float] = []
     walks: list[Walk] = []
     large_waits: list[float] = []
     try:
         data = [photo(seed) for seed in range(photos)]
-        alone = Walk(address, known, Records(), alone=True)
+        alone = Walk(address, known, alone=True)
         for number in range(photos):
             alone.see_photo(number, data[number])
         alone.visitor.close()
 
-        walks = [Walk(address, known, Records(), alone=False) for _ in range(sessions)]
+        walks = [Walk(address, known) for _ in range(sessions)]
         deadline = time.monotonic() + seconds
         over = threading.Event()
 
@@ -204,8 +187,7 @@ def soak(sessions: int, seconds: float, folder: Path, *, photos: int = PHOTOS, l
                     large_waits.append(time.perf_counter() - began)
 
         with ThreadPoolExecutor(sessions + 1) as pool:
-            walking = [pool.submit(walk, index) for index in range(sessions)]
-            walking += [pool.submit(send_large)] if large else []
+            walking = [pool.submit(send_large), *(pool.submit(walk, index) for index in range(sessions))]
             while time.monotonic() < deadline and not any(each.done() for each in walking):
                 memory.append(memory_mb(process.pid))
                 over.wait(min(2.0, seconds / 20))
@@ -217,12 +199,9 @@ def soak(sessions: int, seconds: float, folder: Path, *, photos: int = PHOTOS, l
         stop_app(process)
     kinds = ("photo", "layer", "genus")
     return Soaked(
-        sessions=sessions,
-        waits={kind: [each.records.waits[kind] for each in walks if kind in each.records.waits] for kind in kinds},
-        large_sent=len(large_waits),
+        waits={kind: [each.waits[kind] for each in walks if kind in each.waits] for kind in kinds},
         large_waits=large_waits,
-        errors=failed + [error for each in walks for error in each.records.errors],
-        compared=sum(each.records.compared for each in walks),
+        errors=failed + [error for each in walks for error in each.errors],
         memory_mb=memory,
         networks=json.loads(report.read_text()) if report.exists() else [],
         log=log.read_text(errors="replace"),
@@ -234,12 +213,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--sessions", type=int, default=20)
-    parser.add_argument("--no-large", action="store_true", help="without the visitor who sends the largest photos")
     args = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        soaked = soak(args.sessions, 60 * args.minutes, Path(folder), large=not args.no_large)
+        soaked = soak(args.sessions, 60 * args.minutes, Path(folder))
     failed = bool(soaked.errors or "Traceback" in soaked.log or soaked.left_behind() or not soaked.networks)
-    print(f"{soaked.sessions} sessions for {args.minutes:g} minutes")
+    print(f"{args.sessions} sessions for {args.minutes:g} minutes")
     print(f"answers, pictures and film strips equal to those seen alone: {soaked.compared - len(soaked.errors)}")
     print(f"errors: {len(soaked.errors)}; in the server's log: {'Traceback' in soaked.log}")
     for error in soaked.errors[:5]:
@@ -253,7 +231,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"(at most {LONGEST:g})"
         )
     if soaked.large_waits:
-        print(f"largest photos: {soaked.large_sent}, median wait {statistics.median(soaked.large_waits):.2f} s")
+        print(f"largest photos: {len(soaked.large_waits)}, median wait {statistics.median(soaked.large_waits):.2f} s")
     first, last = soaked.memory_mb[len(soaked.memory_mb) // 5], soaked.memory_mb[-1]
     failed |= soaked.growth > FLAT
     print(
