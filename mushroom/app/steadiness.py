@@ -72,11 +72,12 @@ class Steadiness:
 
 def steadiness(prediction: "Prediction", copies: "dict[str, Prediction]") -> Steadiness:
     """How many of the copies get the answer of the photo itself; turned away is an answer, too."""
-    answer = (prediction.unknown, prediction.genus)
-    same = sum(
-        (copy.unknown, copy.genus) == answer if not prediction.unknown else copy.unknown for copy in copies.values()
-    )
-    return Steadiness(same, len(copies))
+    return Steadiness(sum(same_answer(prediction, copy) for copy in copies.values()), len(copies))
+
+
+def same_answer(one: "Prediction", other: "Prediction") -> bool:
+    """Whether a visitor reads the same answer: none of the genera, or the same genus."""
+    return one.unknown and other.unknown if one.unknown or other.unknown else one.genus == other.genus
 
 
 def show(subject: Subject, photo: Image.Image, prediction: "Prediction", classifier: "Classifier") -> None:
@@ -94,10 +95,9 @@ def show(subject: Subject, photo: Image.Image, prediction: "Prediction", classif
     with st.container(horizontal=True, gap="small", key="copies"):
         for name, copy in copies.items():
             says = third_answer(len(classifier.genera)) if copy.unknown else copy.genus
-            same = (copy.unknown, copy.genus) == (prediction.unknown, prediction.genus)
             with st.container(width=COPY_PX, gap="xxsmall"):
                 st.image(components.jpeg(COPIES[name](small)), width="stretch", alt=f"The photo, {name}")
                 st.html(
-                    f'<p class="copy"><b>{"=" if same else "≠"} {html.escape(says)}</b>'
+                    f'<p class="copy"><b>{"=" if same_answer(prediction, copy) else "≠"} {html.escape(says)}</b>'
                     f"{name}, {percent(copy.confidence)}</p>"
                 )
