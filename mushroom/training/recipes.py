@@ -114,10 +114,32 @@ LINEAR_PROBE = replace(DEFAULT, name="linear-probe", train_px=256, augmentation=
 RECIPES = {recipe.name: recipe for recipe in (DEFAULT, LINEAR_PROBE, NOTEBOOK)}
 
 
+LIMITS: dict[str, tuple[float, float]] = {
+    "input_px": (32, 1024),
+    "train_px": (32, 1024),
+    "batch": (1, 65536),
+    "views": (1, 1000),
+    "balance": (0, 1),
+    "background": (0, 0.9),
+    "logit_adjustment": (0, 2),
+    "epochs": (0, 10000),
+    "learning_rate": (0, 10),
+    "weight_decay": (0, 10),
+    "head_factor": (0, 10000),
+    "layer_decay": (0.01, 1),
+    "label_smoothing": (0, 0.9),
+    "ema": (0, 0.99999),
+    "patience": (0, 10000),
+}
+"""The numbers of a recipe and its phases that may be changed, from and to."""
+
+
 def with_epochs(recipe: Recipe, epochs: Sequence[int]) -> Recipe:
     """``recipe`` with another number of epochs for each of its phases."""
     if len(epochs) != len(recipe.phases):
         raise TrainingError(f"--epochs takes {len(recipe.phases)} numbers, one for each phase of {recipe.name}.")
+    for count in epochs:
+        _require_possible("epochs", count)
     phases = (replace(phase, epochs=count) for phase, count in zip(recipe.phases, epochs, strict=True))
     return replace(recipe, phases=tuple(phases))
 
@@ -125,14 +147,20 @@ def with_epochs(recipe: Recipe, epochs: Sequence[int]) -> Recipe:
 def with_setting(recipe: Recipe, setting: str) -> Recipe:
     """``recipe`` with one number changed, as ``name=number``: of itself, or of its phases that train the backbone."""
     name, _, text = setting.partition("=")
-    numbers = {field.name for kind in (Recipe, Phase) for field in fields(kind) if field.type in (int, float)}
     try:
         value = float(text)
     except ValueError:
         value = math.nan
-    if name not in numbers or not math.isfinite(value):
-        raise TrainingError(f"--set takes name=number, where the name is one of {', '.join(sorted(numbers))}.")
+    if name not in LIMITS or not math.isfinite(value):
+        raise TrainingError(f"--set takes name=number, where the name is one of {', '.join(sorted(LIMITS))}.")
+    _require_possible(name, value)
     if name not in {field.name for field in fields(Phase)}:
         return replace(recipe, **{name: type(getattr(recipe, name))(value)})
     phases = (p if p.frozen else replace(p, **{name: type(getattr(p, name))(value)}) for p in recipe.phases)
     return replace(recipe, phases=tuple(phases))
+
+
+def _require_possible(name: str, value: float) -> None:
+    lower, upper = LIMITS[name]
+    if not lower <= value <= upper:
+        raise TrainingError(f"{value:g} is no {name} to train with: it goes from {lower:g} to {upper:g}.")

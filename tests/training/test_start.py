@@ -1,6 +1,7 @@
 """What a run starts from, and sizes that a network takes or not."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
+from itertools import chain, product
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,17 @@ from networks import SMALL, small_model, untrained_checkpoint
 
 from mushroom.checkpoint import weights_hash, write_safetensors
 from mushroom.errors import TrainingError
-from mushroom.training.recipes import DEFAULT, LINEAR_PROBE, NOTEBOOK, with_epochs, with_setting
+from mushroom.training.recipes import (
+    DEFAULT,
+    LIMITS,
+    LINEAR_PROBE,
+    NOTEBOOK,
+    RECIPES,
+    Phase,
+    Recipe,
+    with_epochs,
+    with_setting,
+)
 from mushroom.training.start import (
     DEFAULT_BACKBONE,
     PRETRAINED,
@@ -98,3 +109,16 @@ def test_settings_change_the_recipe_or_its_phases_that_train_the_backbone() -> N
     for wrong in ("balance", "balance=much", "balance=nan", "name=1", "frozen=1", "half=1"):
         with pytest.raises(TrainingError, match="--set takes name=number"):
             with_setting(DEFAULT, wrong)
+    for impossible in ("batch=0", "input_px=-224", "background=1", "ema=1", "learning_rate=-1"):
+        with pytest.raises(TrainingError, match=f"{impossible.split('=')[0]} to train with: it goes from"):
+            with_setting(DEFAULT, impossible)
+    with pytest.raises(TrainingError, match="-1 is no epochs"):
+        with_epochs(NOTEBOOK, [3, -1])
+
+
+def test_every_number_of_a_recipe_has_limits_and_every_recipe_is_within_them() -> None:
+    for kind, owners in ((Recipe, RECIPES.values()), (Phase, chain(*(each.phases for each in RECIPES.values())))):
+        numbers = {field.name for field in fields(kind) if field.type in (int, float)}
+        assert numbers <= set(LIMITS)
+        for owner, name in product(owners, numbers - {"views"}):
+            assert LIMITS[name][0] <= getattr(owner, name) <= LIMITS[name][1]
