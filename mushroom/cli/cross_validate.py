@@ -7,7 +7,6 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from accelerate import Accelerator
 
 from mushroom.checkpoint import load_checkpoint, write_json
 from mushroom.cli.train import add_training_arguments, recipe_of, train_network
@@ -15,6 +14,7 @@ from mushroom.dataset import Prepared, load_prepared
 from mushroom.training.cross_validation import Fold, Logits, cross_validate, list_folds, score_lines
 from mushroom.training.data import TrainingPhotos, learned_photos, training_photos
 from mushroom.training.features import answers
+from mushroom.training.optimisation import new_accelerator
 from mushroom.training.probe import fit_head
 from mushroom.training.provenance import command_line, git_commit
 from mushroom.training.recipes import Recipe
@@ -26,6 +26,7 @@ RESULT_FILE = "cross_validation.json"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what ``run`` takes."""
     parser.add_argument("--out", type=Path, required=True, help="folder to work in, and for cross_validation.json")
     parser.add_argument("--folds", type=int, metavar="N", help="N folds of whole sources instead of a source each")
     add_training_arguments(parser)
@@ -56,7 +57,8 @@ def trained_answer(args: argparse.Namespace, prepared: Prepared, recipe: Recipe)
         own = {"out": folder, "resume": (folder / STATE_FOLDER / STATE_FILE).exists(), "rank": "genus"}
         train_network(argparse.Namespace(**vars(args) | own), prepared, recipe, training, validation, others)
         network, config = load_checkpoint(folder)
-        accelerator = Accelerator()
+        # In single precision, as networks that ship answer, whatever the fold was trained in.
+        accelerator = new_accelerator("no")
         network.to(accelerator.device)
         known, rest = measured_photos(prepared, fold)
         found = answers(accelerator, network, known, config, args.workers).numpy()
@@ -78,7 +80,7 @@ def probe_answer(args: argparse.Namespace, prepared: Prepared, recipe: Recipe) -
     def features() -> dict[Path, np.ndarray]:
         seen = prepared.without_split("test")
         photos = training_photos(seen, seen.manifest, seen.background)
-        accelerator = Accelerator(mixed_precision=args.mixed_precision)
+        accelerator = new_accelerator(args.mixed_precision)
         network.to(accelerator.device)
         found = answers(accelerator, network.backbone, photos, config, args.workers).numpy()
         return dict(zip(photos.paths, found, strict=True))

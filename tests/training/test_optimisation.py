@@ -8,7 +8,13 @@ from torch.nn import functional
 
 from mushroom.model import GenusNet
 from mushroom.training.data import ANY_OTHER
-from mushroom.training.optimisation import cosine_factor, genus_loss, make_optimizer, quickest_precision
+from mushroom.training.optimisation import (
+    cosine_factor,
+    genus_loss,
+    make_optimizer,
+    new_accelerator,
+    quickest_precision,
+)
 from mushroom.training.recipes import DEFAULT, NOTEBOOK, RECIPES, Phase
 
 
@@ -95,3 +101,11 @@ def test_only_a_processor_that_computes_in_bfloat16_learns_in_it(
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: has_accelerator)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: computes)
     assert quickest_precision() == expected
+
+
+def test_a_run_computes_as_it_is_asked_to_whatever_ran_before_it() -> None:
+    assert [new_accelerator(precision).mixed_precision for precision in ("bf16", "no", "bf16")] == [
+        "bf16",
+        "no",
+        "bf16",
+    ]
