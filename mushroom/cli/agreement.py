@@ -10,6 +10,7 @@ from mushroom.evaluation.agreement import agreement_again, measure_agreement, wr
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what ``run`` takes."""
     parser.add_argument("prepared", type=Path, nargs="?", help="folder that prepare wrote")
     parser.add_argument("--models", type=Path, default=Path("assets/models"), help="folder of checkpoint folders")
     parser.add_argument(

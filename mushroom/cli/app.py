@@ -13,6 +13,7 @@ SCRIPT = CHECKOUT / "app.py" if IN_CHECKOUT else PACKAGE / "app" / "installed_ap
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what ``run`` takes."""
     parser.add_argument(
         "--checkpoint", help="checkpoint folder, folder of such, or hf://USER/NAME; else those that ship"
     )

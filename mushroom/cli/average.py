@@ -8,6 +8,7 @@ from mushroom.training.state import claim_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what ``run`` takes."""
     parser.add_argument("checkpoints", type=Path, nargs="+", metavar="CHECKPOINT", help="one named twice counts twice")
     parser.add_argument("--out", type=Path, required=True, help="checkpoint folder to write")
 

@@ -13,6 +13,7 @@ from mushroom.evaluation.report_text import report_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what ``run`` takes."""
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("prepared", type=Path, nargs="?", help="folder that prepare wrote")
     parser.add_argument(

@@ -40,6 +40,7 @@ BATCH = 4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what ``run`` takes."""
     parser.add_argument("photo", metavar="PHOTO_OR_FOLDER", help="also s3://BUCKET/FOLDER")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write; one a photo in it")
     parser.add_argument("--checkpoint", help="checkpoint folder or hf://USER/NAME; else the one that ships")

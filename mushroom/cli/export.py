@@ -19,6 +19,7 @@ CHECKED_PHOTOS = 200
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what ``run`` takes."""
     parser.add_argument("checkpoint", help="checkpoint folder, the name of one at hand, or hf://USER/NAME")
     parser.add_argument("--format", choices=("onnx", "timm"), default="onnx")
     parser.add_argument("--out", type=Path, required=True, help="the ONNX file, or timm's folder")

@@ -12,6 +12,7 @@ from mushroom.evaluation.neighbours import build_index, keep_index
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what ``run`` takes."""
     parser.add_argument("checkpoint", help="checkpoint folder, or the name of one at hand")
     parser.add_argument("prepared", type=Path, help="folder that prepare wrote; the features are kept in it")
     add_device_arguments(parser, BATCH)

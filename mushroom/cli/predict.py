@@ -27,6 +27,7 @@ ENDINGS_TOLD = 4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what ``run`` takes."""
     parser.add_argument("photos", nargs="+", metavar="PHOTO_OR_FOLDER", help="also s3://BUCKET/FOLDER")
     parser.add_argument("--checkpoint", help="checkpoint folder or hf://USER/NAME; else the one that ships")
     parser.add_argument("--json", action="store_true", help="print one JSON line a photo")

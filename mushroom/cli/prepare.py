@@ -8,6 +8,7 @@ from mushroom.training.prepare import BySource, prepare
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what ``run`` takes."""
     parser.add_argument("source", help="folder of genus folders, kaggle:OWNER/DATASET, or hf://datasets/OWNER/NAME")
     parser.add_argument("--out", type=Path, required=True, help="folder for manifest.csv and its kin")
     parser.add_argument(

@@ -15,6 +15,7 @@ ONNX_FILE = "model.onnx"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what ``run`` takes."""
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--repo", required=True, metavar="USER/NAME")
     parser.add_argument("--private", action="store_true", help="where the repository does not exist yet")

@@ -8,6 +8,7 @@ from mushroom.evaluation.summary import summary, write_block
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what ``run`` takes."""
     parser.add_argument("--models", type=Path, default=Path("assets/models"), help="folder of checkpoint folders")
     parser.add_argument("--into", type=Path, default=Path("README.md"), help="Markdown file with the marked block")
 

@@ -21,6 +21,7 @@ from mushroom.training.trainer import Trainer, TrainingOptions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what ``run`` takes."""
     parser.add_argument("--out", type=Path, required=True, help="checkpoint folder to write")
     add_training_arguments(parser)
     parser.add_argument("--rank", choices=sorted(RANKS), default="genus", help="what the names of the folders are")
