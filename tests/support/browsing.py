@@ -83,11 +83,12 @@ def drag(page: Page, stage: Locator, *places: tuple[float, float]) -> None:
 
 
 def swipe(page: Page, stage: Locator, *places: tuple[float, float]) -> None:
-    """Draw over a picture with a finger."""
+    """Draw over a picture with a finger that rests before it is lifted: after a fling Chromium takes no tap."""
     start, end = ends(stage, *places)
     line = page.context.new_cdp_session(page)
-    for kind, points in (("touchStart", [start]), ("touchMove", [end]), ("touchEnd", [])):
+    for kind, points in (("touchStart", [start]), ("touchMove", [end]), ("touchMove", [end]), ("touchEnd", [])):
         line.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        page.wait_for_timeout(100)
 
 
 def blotches(seed: int = 0) -> bytes:
