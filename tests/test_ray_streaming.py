@@ -84,9 +84,8 @@ def assert_as_on_this_machine(lines: list[dict[str, Any]], archive: Path, checkp
     assert sorted(line["photo"] for line in lines) == sorted(alone)
     for line in lines:
         expected = alone[line["photo"]]
-        assert {key: line.get(key) for key in ("genus", "error", "weights", "unknown")} == {
-            key: expected.get(key) for key in ("genus", "error", "weights", "unknown")
-        }
+        compared = ("genus", "error", "weights", "unknown")
+        assert [line.get(key) for key in compared] == [expected.get(key) for key in compared]
         if "probabilities" in line:
             assert line["probabilities"] == pytest.approx(expected["probabilities"], abs=1e-4)
 

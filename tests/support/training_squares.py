@@ -18,14 +18,8 @@ LABELS = {"red": 0, "brown": 1, "blue": 2, "unnamed": ANY_OTHER}
 
 def chosen(photos: TrainingPhotos, rows: np.ndarray) -> TrainingPhotos:
     """Some of ``photos``."""
-    return TrainingPhotos(
-        [photos.paths[row] for row in rows],
-        photos.labels[rows],
-        photos.names[rows],
-        photos.sources[rows],
-        photos.genera,
-        photos.numbers[rows],
-    )
+    columns = {name: getattr(photos, name)[rows] for name in ("labels", "names", "sources", "numbers")}
+    return replace(photos, paths=[photos.paths[row] for row in rows], **columns)
 
 
 def labelled(names: list[str], sources: list[str] | None = None) -> TrainingPhotos:
