@@ -31,7 +31,7 @@ MAX_PIXELS = 60_000_000
 MAX_SIDE_PX = 1600
 """Larger photos are reduced to this: no network here looks closer, and a page shows no more."""
 
-SEEN_TIMES = 2
+NEEDED_TIMES = 2
 """How many times what will be seen of a photo is kept of it. See tests/bench/predict.py for what it changes."""
 
 MAX_ASPECT = 20
@@ -80,12 +80,12 @@ def is_system_name(name: str) -> bool:
     return name.startswith(APPLE_DOUBLE) or name.lower() in SYSTEM_NAMES
 
 
-def read_photo(data: bytes, seen_px: int | None = None) -> Image.Image:
+def read_photo(data: bytes, needed_px: int | None = None) -> Image.Image:
     """The photo in ``data``: RGB, upright, colours in sRGB, at most ``MAX_SIDE_PX`` on a side.
 
     The format is told by content, never by name; limits are checked before anything is decoded or allocated; of
-    an animation the first frame counts; transparent pictures lie on white. With ``seen_px``, the side of the square
-    that is all that will be seen of it, a JPEG may come smaller, at least ``SEEN_TIMES`` that on both sides. Raises
+    an animation the first frame counts; transparent pictures lie on white. With ``needed_px``, the side of the square
+    that is all that will be seen of it, a JPEG may come smaller, at least ``NEEDED_TIMES`` that on both sides. Raises
     PhotoError with a sentence.
     """
     if not data:
@@ -93,7 +93,7 @@ def read_photo(data: bytes, seen_px: int | None = None) -> Image.Image:
     if len(data) > MAX_BYTES:
         raise PhotoError(TOO_LARGE)
     try:
-        return _finished(_decoded_or_mended(data, seen_px))
+        return _finished(_decoded_or_mended(data, needed_px))
     except PhotoError:
         raise
     except Image.UnidentifiedImageError as error:
@@ -105,12 +105,12 @@ def read_photo(data: bytes, seen_px: int | None = None) -> Image.Image:
         raise PhotoError(TRUNCATED) from error
 
 
-def read_photo_file(path: Path, seen_px: int | None = None) -> Image.Image:
+def read_photo_file(path: Path, needed_px: int | None = None) -> Image.Image:
     """``read_photo`` of a file on this machine, which is not read when it is too large. Names no path in errors."""
     try:
         if path.stat().st_size > MAX_BYTES:
             raise PhotoError(TOO_LARGE)
-        return read_photo(path.read_bytes(), seen_px)
+        return read_photo(path.read_bytes(), needed_px)
     except FileNotFoundError as error:
         raise PhotoError("There is no such file.") from error
     except OSError as error:
@@ -137,10 +137,10 @@ def photo_hash(photo: Image.Image) -> str:
     return hashlib.sha256(struct.pack("<II", *photo.size) + photo.tobytes()).hexdigest()
 
 
-def _decoded_or_mended(data: bytes, seen_px: int | None) -> Image.Image:
+def _decoded_or_mended(data: bytes, needed_px: int | None) -> Image.Image:
     """The decoded picture, also where only a JPEG's end marker lacks or a PNG carries too much text."""
     try:
-        return _decoded(data, seen_px)
+        return _decoded(data, needed_px)
     except OSError:
         if not data.startswith(JPEG_START):
             raise
@@ -152,23 +152,23 @@ def _decoded_or_mended(data: bytes, seen_px: int | None) -> Image.Image:
         return _decoded(_without_texts(data))
 
 
-def _decoded(data: bytes, seen_px: int | None = None) -> Image.Image:
+def _decoded(data: bytes, needed_px: int | None = None) -> Image.Image:
     with warnings.catch_warnings():
         # Pillow only warns of bombs below its own limit; ours is checked right after.
         warnings.simplefilter("ignore")
         with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
             _check_size(*picture.size)
             # JPEGs are decoded at an eighth, a quarter or half of their size where both sides stay as long as these.
-            picture.draft("RGB", _enough(*picture.size, seen_px))
+            picture.draft("RGB", _enough(*picture.size, needed_px))
             picture.load()
             return picture
 
 
-def _enough(width: int, height: int, seen_px: int | None) -> tuple[int, int]:
+def _enough(width: int, height: int, needed_px: int | None) -> tuple[int, int]:
     """Width and height of which no more is needed: of the working size, or of what will be seen."""
     scale = min(1.0, MAX_SIDE_PX / max(width, height))
-    if seen_px:
-        scale = min(scale, SEEN_TIMES * seen_px / min(width, height))
+    if needed_px:
+        scale = min(scale, NEEDED_TIMES * needed_px / min(width, height))
     return math.ceil(width * scale), math.ceil(height * scale)
 
 

@@ -229,13 +229,13 @@ def _read_image(classifier: Classifier, file: str) -> torch.Tensor | str:
     return photo if isinstance(photo, str) else to_tensor(photo, classifier.preprocessing)
 
 
-def read_file(file: str, seen_px: int | None = None) -> Image.Image | str:
+def read_file(file: str, needed_px: int | None = None) -> Image.Image | str:
     """The RGB photo in a file of this machine or at an address; the sentence that says why where it is none.
 
-    ``seen_px`` as ``read_photo`` takes it.
+    ``needed_px`` as ``read_photo`` takes it.
     """
     try:
-        return read_photo(_remote_bytes(file), seen_px) if "://" in file else read_photo_file(Path(file), seen_px)
+        return read_photo(_remote_bytes(file), needed_px) if "://" in file else read_photo_file(Path(file), needed_px)
     except PhotoError as error:
         return str(error)
 

@@ -125,12 +125,12 @@ def test_large_photos_are_reduced_and_one_pixel_is_a_photo(size: tuple[int, int]
 
 def test_a_jpeg_of_which_little_is_seen_is_decoded_at_a_fraction_with_the_same_look() -> None:
     data = encoded(gradient().resize((4000, 3000)), "JPEG")
-    whole, reduced = read_photo(data), read_photo(data, seen_px=224)
+    whole, reduced = read_photo(data), read_photo(data, needed_px=224)
     assert (whole.size, reduced.size) == ((1600, 1200), (1000, 750))
     assert mean_difference(whole.resize((224, 224)), reduced.resize((224, 224))) < 1
     # Never smaller than twice what is seen, on the shorter side too.
-    assert read_photo(encoded(Image.new("RGB", (3000, 450)), "JPEG"), seen_px=224).size == (1600, 240)
-    assert read_photo(encoded(Image.new("RGB", (800, 600)), "JPEG"), seen_px=224).size == (800, 600)
+    assert read_photo(encoded(Image.new("RGB", (3000, 450)), "JPEG"), needed_px=224).size == (1600, 240)
+    assert read_photo(encoded(Image.new("RGB", (800, 600)), "JPEG"), needed_px=224).size == (800, 600)
 
 
 def test_the_format_is_told_by_content(tmp_path: Path) -> None:

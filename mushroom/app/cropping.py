@@ -52,7 +52,7 @@ def show_button(
             )
         side = classifier.preprocessing.input_px
         st.image(
-            components.jpeg(seen_part(subject, photo).resize((side, side), Image.Resampling.BICUBIC)),
+            components.jpeg(network_view(subject, photo).resize((side, side), Image.Resampling.BICUBIC)),
             width=PART_PX,
             alt="What the network sees",
         )
@@ -71,7 +71,7 @@ def suggested(heatmap: np.ndarray, size: tuple[int, int]) -> Rectangle | None:
     return checked_rectangle([100 * left / width, 100 * top / height, 100 * right / width, 100 * bottom / height])
 
 
-def seen_part(subject: Subject, photo: Image.Image) -> Image.Image:
+def network_view(subject: Subject, photo: Image.Image) -> Image.Image:
     """The part of a preview that the network saw."""
     return photo if subject.crop is None else photo.crop(subject.crop.box(photo.size))
 

@@ -31,10 +31,10 @@ DRAWN = {
 """The genus that each drawing shows."""
 
 
-def show(on_open: Callable[[], None] = lambda: None, *, answers_told: bool = True) -> dict[str, DeltaGenerator]:
+def show(on_open: Callable[[], None] = lambda: None, *, with_answers: bool = True) -> dict[str, DeltaGenerator]:
     """The galleries; a press on a button opens what is above it, after ``on_open``.
 
-    Returns the place under each drawing, by its name, for ``tell_answers``, which comes where ``answers_told``.
+    Returns the place under each drawing, by its name, for ``show_answers``, which comes where ``with_answers``.
     """
     places = {}
 
@@ -50,7 +50,7 @@ def show(on_open: Callable[[], None] = lambda: None, *, answers_told: bool = Tru
         st.caption(
             "Drawings that this project made, and what the network makes of them: ✓ right, ✗ wrong, ○ none. "
             "Press one to see why."
-            if answers_told
+            if with_answers
             else "Drawings that this project made."
         )
         with st.container(horizontal=True, gap="small", key="drawings"):
@@ -70,7 +70,7 @@ def show(on_open: Callable[[], None] = lambda: None, *, answers_told: bool = Tru
     return places
 
 
-def tell_answers(places: Mapping[str, DeltaGenerator], classifier: "Classifier") -> None:
+def show_answers(places: Mapping[str, DeltaGenerator], classifier: "Classifier") -> None:
     """Write under each drawing what the network makes of it: a drawing is no photo, and some fail."""
     for name, place in places.items():
         place.caption(answer_text(name, predictions.predict(classifier, subject.drawing_subject(name))))
@@ -90,7 +90,7 @@ def answer_text(name: str, prediction: "Prediction") -> str:
 def choose_first() -> None:
     """Where a page needs a photo and there is none: the way to one's own, and the galleries."""
     layout.page_link("identify", label="Give a photo of your own", icon=":material/upload:")
-    show(answers_told=False)
+    show(with_answers=False)
 
 
 def _card(picture: bytes, title: str, alt: str, name: str, open_it: Callable[[str], None]) -> DeltaGenerator:

@@ -110,7 +110,7 @@ def _fetched_model(address: str) -> tuple[Path | None, str]:
 def open_classifier() -> "Classifier | None":
     """The classifier of the chosen checkpoint; None, with a sentence on the page, where there is none to use."""
     folder = choose_checkpoint()
-    return _loaded_or_told(folder) if folder else None
+    return _loaded_or_noted(folder) if folder else None
 
 
 def chosen_classifier() -> "Classifier | None":
@@ -119,10 +119,10 @@ def chosen_classifier() -> "Classifier | None":
     if not at_hand:
         return None
     name = choice("model", list(at_hand), next(iter(at_hand)), what="model")
-    return _loaded_or_told(at_hand[str(name)])
+    return _loaded_or_noted(at_hand[str(name)])
 
 
-def _loaded_or_told(folder: Path) -> "Classifier | None":
+def _loaded_or_noted(folder: Path) -> "Classifier | None":
     from mushroom.errors import CheckpointError
 
     try:

@@ -185,7 +185,7 @@ def _answers(path: Path, split: str, temperature: float, threshold: float | None
         known.genus,
         np.take(known.genera, probabilities.argmax(axis=1)),
         probabilities.max(axis=1),
-        known.told(threshold) == TURNED_AWAY,
+        known.answers(threshold) == TURNED_AWAY,
         -np.log(probabilities[np.arange(len(known)), known.labels]),
         known.source,
     )

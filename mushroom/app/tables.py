@@ -214,8 +214,8 @@ def _kind(row: int, column: int) -> Kind:
 
 def pressed_confusion(pressed: str, names: Sequence[str]) -> tuple[str, str | None]:
     """The true name, and what was told (None: "none of these"), of a pressed cell of ``confusion_cells``."""
-    true, told = map(int, pressed.split("/"))
-    return names[true], names[told] if told < len(names) else None
+    true, answer = map(int, pressed.split("/"))
+    return names[true], names[answer] if answer < len(names) else None
 
 
 def describe_confusion(confusion: Sequence[Sequence[int]], names: Sequence[str]) -> str:

@@ -71,7 +71,7 @@ class Predictions:
         """Class indices (n,) of the most probable genus, whether or not a visitor is told it."""
         return self.logits.argmax(axis=1)
 
-    def told(self, threshold: float | None) -> np.ndarray:
+    def answers(self, threshold: float | None) -> np.ndarray:
         """What a visitor is told: class indices (n,), ``TURNED_AWAY`` where the unknown score exceeds ``threshold``.
 
         In reports, on pages and in the track record what is told is right where it is the true genus: a known photo

@@ -95,12 +95,12 @@ def build_report(predictions: Predictions, calibration: Calibration, learned_bef
 def score_split(known: Predictions, calibration: Calibration, learned_from: frozenset[str]) -> SplitScores:
     """All scores of the known photos of one split; ``learned_from`` are the sources of what it learned."""
     labels, genera = known.labels, len(known.genera)
-    told = known.told(calibration.threshold)
-    right, turned_away = labels == told, told == TURNED_AWAY
+    answers = known.answers(calibration.threshold)
+    right, turned_away = labels == answers, answers == TURNED_AWAY
     order = np.argsort(-known.logits, axis=1, kind="stable")
     probable = order[:, 0]
     probably_right = probable == labels
-    matrix = confusion(labels, told, genera)
+    matrix = confusion(labels, answers, genera)
     support = np.bincount(labels, minlength=genera)
     supported = np.flatnonzero(support >= SUPPORTED_PHOTOS).tolist()
     raw, calibrated = known.probabilities(1.0), known.probabilities(calibration.temperature)
@@ -178,9 +178,9 @@ def _per_source(source: np.ndarray, probably_right: np.ndarray, right: np.ndarra
     )
 
 
-def confusion(labels: np.ndarray, told: np.ndarray, genera: int) -> tuple[tuple[int, ...], ...]:
+def confusion(labels: np.ndarray, answers: np.ndarray, genera: int) -> tuple[tuple[int, ...], ...]:
     """Numbers of photos: rows are the true genera, columns what is told, the last one none of them."""
-    columns = np.where(told == TURNED_AWAY, genera, told)
+    columns = np.where(answers == TURNED_AWAY, genera, answers)
     counts = confusion_matrix(labels, columns, labels=range(genera + 1))[:genera]
     return tuple(map(tuple, counts.tolist()))
 
@@ -274,7 +274,7 @@ def score_several(known: Predictions, threshold: float | None) -> SeveralPhotos 
     groups = _groups_of_one_species(known)
     if not groups:
         return None
-    labels, told, probable = known.labels, known.told(threshold), known.most_probable
+    labels, answers, probable = known.labels, known.answers(threshold), known.most_probable
     shares = []
     for rows in groups:
         label = labels[rows[0]]
@@ -282,7 +282,7 @@ def score_several(known: Predictions, threshold: float | None) -> SeveralPhotos 
         together_right = known.logits[rows].mean(axis=0).argmax() == label
         unknown = threshold is not None and known.unknown_score[rows].mean() > threshold
         single_right = (probable[rows] == label).mean()
-        shares.append(((told[rows] == label).mean(), together_right and not unknown, single_right, together_right))
+        shares.append(((answers[rows] == label).mean(), together_right and not unknown, single_right, together_right))
     means = [float(np.mean(column)) for column in zip(*shares, strict=True)]
     return SeveralPhotos(len(groups), sum(map(len, groups)), *means)
 

@@ -104,8 +104,8 @@ def score(folds: Sequence[Fold], answers: Sequence[Logits], genera: Sequence[str
         np.concatenate([unknown_score(logits, len(genera)) for logits in part]) for part in zip(*answers, strict=True)
     )
     photos = pd.concat([fold.measured.assign(fold=fold.name) for fold in folds])
-    told = np.concatenate([known[:, : len(genera)].argmax(1) for known, _ in answers])
-    photos["right"] = photos.genus == np.array(genera)[told]
+    predicted = np.concatenate([known[:, : len(genera)].argmax(1) for known, _ in answers])
+    photos["right"] = photos.genus == np.array(genera)[predicted]
     recall = photos.groupby("genus").right.mean().reindex(genera).dropna().to_dict()
     sources = photos.groupby("fold", sort=False).right.agg(["mean", "size"])
     right = photos.right.to_numpy()

@@ -112,12 +112,12 @@ def test_many_names_are_folded_and_the_third_answer_stands_with_its_threshold() 
     assert rows[10]["colour"] == rows[11]["colour"] == ""
 
 
-@pytest.mark.parametrize(("count", "told"), [(12, 12), (13, 10)])
-def test_two_names_are_not_folded_into_one_row(count: int, told: int) -> None:
+@pytest.mark.parametrize(("count", "shown"), [(12, 12), (13, 10)])
+def test_two_names_are_not_folded_into_one_row(count: int, shown: int) -> None:
     names = [f"Genus {number}" for number in range(count)]
     even = Prediction(names[0], 1 / count, dict.fromkeys(names, 1 / count), False, 2.0, (0.0,) * count)
     rows: list[dict[str, Any]] = bars.rows(Named(names), even, "en")  # type: ignore[arg-type]
-    assert sum(row["name"] is not None for row in rows) == told
+    assert sum(row["name"] is not None for row in rows) == shown
 
 
 # --- Files ---------------------------------------------------------------------------------------------------

@@ -44,12 +44,12 @@ def by_turns(ways: Mapping[Way, Callable[[], float]], rounds: int) -> dict[Way, 
     names = list(ways)
     for name in names:
         ways[name]()
-    told: dict[Way, list[float]] = {name: [] for name in names}
+    measured: dict[Way, list[float]] = {name: [] for name in names}
     for number in range(rounds):
         first = number % len(names)
         for name in names[first:] + names[:first]:
-            told[name].append(ways[name]())
-    return told
+            measured[name].append(ways[name]())
+    return measured
 
 
 def ratio(times: Sequence[float], others: Sequence[float]) -> float:

@@ -128,8 +128,8 @@ def measure(checkpoint: str | None, name: str, files: Sequence[str]) -> None:
     for batch in BATCHES[device.type]:
         classifier = Classifier.load(checkpoint, device=name, batch=batch)
         [quick] = rates({"predict": lambda c=classifier: list(answers(c, files))}, len(files), device).values()
-        told = torch.cat([torch.from_numpy(classifier.image_logits(part)) for part in images.split(batch)])
-        print(f"  batch {batch:>4}: {quick:9.1f} photos/s | {agreement(classifier, expected, told)}")
+        found = torch.cat([torch.from_numpy(classifier.image_logits(part)) for part in images.split(batch)])
+        print(f"  batch {batch:>4}: {quick:9.1f} photos/s | {agreement(classifier, expected, found)}")
 
     loaded, on_device = {}, {}
     for precision in precisions(device):

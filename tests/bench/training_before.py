@@ -44,7 +44,7 @@ def learn(accelerator, model, optimizer, loss_of, batches, average, normalise=la
         average(model)
         float(loss.detach())
 
-def told(epoch):
+def report_speed(epoch):
     # The first epoch warms up: it fills what is kept of the photos, too.
     epoch(1)
     began = time.perf_counter()
@@ -71,7 +71,7 @@ def epoch(number):
     batches = DataLoader(views, batch_size=32, shuffle=True, num_workers=2, drop_last=True)
     learn(Accelerator(cpu=True), model, optimizer, functional.cross_entropy, batches, ema.update_parameters)
 
-told(epoch)
+report_speed(epoch)
 """
 
 AFTER = """
@@ -99,7 +99,7 @@ def epoch(number):
     loss_of = lambda logits, labels: genus_loss(logits, labels, 9, 0.1)
     learn(accelerator, model, optimizer, loss_of, batches, ema.update, lambda images: normalised(images, config))
 
-told(epoch)
+report_speed(epoch)
 """
 
 

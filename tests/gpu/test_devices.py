@@ -126,9 +126,9 @@ def test_commands_run_on_the_device_they_are_given(
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert len(lines) == 6 * len(PAINTED)
     assert mushroom_command(["explain", str(folder), "--out", str(tmp_path / "out"), *chosen]) == 0
-    told = [json.loads(file.read_text()) for file in sorted((tmp_path / "out").rglob("explanation.json"))]
-    assert [one["photo"] for one in told] == [line["photo"] for line in lines]
-    for one, line in zip(told, lines, strict=True):
+    written = [json.loads(file.read_text()) for file in sorted((tmp_path / "out").rglob("explanation.json"))]
+    assert [one["photo"] for one in written] == [line["photo"] for line in lines]
+    for one, line in zip(written, lines, strict=True):
         assert one["probabilities"] == pytest.approx(line["probabilities"], abs=HALF)
     one_photo = str(next(folder.glob("*/*.jpg")))
     faithful = ["explain", one_photo, "--out", str(tmp_path / "one"), "--faithfulness", *chosen]

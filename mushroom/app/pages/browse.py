@@ -116,12 +116,12 @@ def _counts(found: Sequence[Answer], known: Names) -> None:
 def _count_cell(of_name: Sequence[Answer], name: str, key: str) -> tables.Cell:
     title, keeps = ANSWERS[key]
     count = sum(map(keeps, of_name))
-    told: tables.Kind = "meant" if key == "right" else "mistake"
+    kind: tables.Kind = "meant" if key == "right" else "mistake"
     return tables.Cell(
         text=str(count) if count else "",
         title=f"{count} photos of {name}" + ("" if key == ANY else f", told {title.lower()}"),
-        share=0 if key == ANY else tables.depth(count, len(of_name), told),
-        kind=told,
+        share=0 if key == ANY else tables.depth(count, len(of_name), kind),
+        kind=kind,
         name=f"{name}/{key}" if count else "",
     )
 

@@ -79,7 +79,7 @@ def _warm_up(drawings: Mapping[str, DeltaGenerator]) -> None:
     """
     try:
         for folder in list(models.checkpoints().values())[:1]:
-            gallery.tell_answers(drawings, models.load_classifier(folder))
+            gallery.show_answers(drawings, models.load_classifier(folder))
     except MushroomError as error:
         log.warning("The first network could not be loaded ahead: %s", error)
 
@@ -126,7 +126,7 @@ def _answer(subject: Subject, several: int) -> None:
             st.html(f'<p class="record">{record}</p>')
         _bars(explanation, classifier)
     viewer.show(left, subject, photo, explanation, classifier)
-    panels.show(subject, cropping.seen_part(subject, photo), explanation, classifier)
+    panels.show(subject, cropping.network_view(subject, photo), explanation, classifier)
 
 
 def _explained(classifier: "Classifier", subject: Subject) -> "tuple[Image.Image, Explanation] | None":

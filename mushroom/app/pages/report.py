@@ -201,9 +201,9 @@ def _matrix(answers: Sequence[Answer], known: Names, split: str) -> None:
     )
     st.markdown(tables.describe_confusion(confusion, known.names))
     if cell := st.session_state.pop("cell_pressed", None):
-        true, told = tables.pressed_confusion(cell, known.names)
-        answer = "unknown" if told is None else "right" if true == told else "wrong"
-        asked = Filters(true, told or filters.ANY, answer)
+        true, named = tables.pressed_confusion(cell, known.names)
+        answer = "unknown" if named is None else "right" if true == named else "wrong"
+        asked = Filters(true, named or filters.ANY, answer)
         filters.ask(asked)
         layout.go_to("browse", **asked.choices)
 
