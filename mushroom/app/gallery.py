@@ -60,7 +60,7 @@ def show(on_open: Callable[[], None] = lambda: None, *, with_answers: bool = Tru
                     path.read_bytes(), title, f"Drawing of a {title}", name, opener(subject.show_drawing)
                 )
     if photos := prepared_photos.test_genera():
-        layout.section("Photos it has never seen")
+        layout.section("Photos that its training never saw")
         st.caption("From the test split, each of another genus. The page Browse has them all.")
         first_of_genus = {genus: photo for photo, genus in reversed(photos.items())}
         with st.container(horizontal=True, gap="small", key="examples"):

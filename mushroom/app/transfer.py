@@ -34,7 +34,7 @@ FILES_KEPT = 256
 DESCRIPTIONS = {
     "": "Give a photo: a neural network names the genus, says how sure it is, and shows what it looked at.",
     "compare": "One photo seen by several networks, by several layers, or for several names.",
-    "browse": "Photos the network never saw while it learned, with what it answered.",
+    "browse": "Photos that the network's training never saw, with what it answered.",
     "report": "What the network can and cannot do, measured on photos of which the answer is known.",
     "about": "What this is, what it cannot do, and how a heatmap comes about.",
 }

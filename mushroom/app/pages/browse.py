@@ -19,7 +19,7 @@ def render() -> None:
     """The page."""
     layout.header(
         "Browse the test split",
-        "Photos that the network never saw while it learned, with what it answered. Open one to see why.",
+        "Photos that the network's training never saw, with what it answered. Open one to see why.",
     )
     folder = models.choose_checkpoint()
     if folder is None:
