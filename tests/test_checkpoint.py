@@ -27,6 +27,7 @@ from mushroom.checkpoint import (
     write_config,
     write_json,
 )
+from mushroom.classifier import Classifier
 from mushroom.errors import CheckpointError
 from mushroom.genera import GENERA
 from mushroom.model import Ancestor, Provenance, build_model
@@ -130,7 +131,7 @@ def test_the_sentence_for_a_name_without_a_folder_says_what_is_at_hand(
     checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(CHECKPOINTS_VARIABLE, str(checkpoint.parent))
-    assert find_checkpoint("small") == checkpoint
+    assert find_checkpoint("small") == Classifier.load("small").folder == checkpoint
     assert find_checkpoint(checkpoint) == checkpoint
     with pytest.raises(CheckpointError, match=f"At hand in {checkpoint.parent}: small"):
         find_checkpoint("convnext_atto")

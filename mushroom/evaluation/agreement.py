@@ -40,10 +40,10 @@ class Pair:
     accuracy_difference_interval: Interval
     macro_f1_difference: float
     macro_f1_difference_interval: Interval
-    rank_correlation: float | None = None
-    overlap: float | None = None
-    sample: int = 0
-    empty: int = 0
+    rank_correlation: float | None
+    overlap: float | None
+    sample: int
+    empty: int
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def _compared(one: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> dict[st
     correlations = np.array([rank_correlation(*maps) for maps in both])
     ranked = np.isfinite(correlations)
     if not ranked.any():
-        return {"empty": len(both)}
+        return {"rank_correlation": None, "overlap": None, "sample": 0, "empty": len(both)}
     overlaps = [overlap(*maps) for maps, finite in zip(both, ranked, strict=True) if finite]
     return {
         "rank_correlation": float(correlations[ranked].mean()),

@@ -153,6 +153,9 @@ def test_a_page_is_accessible_fits_every_screen_and_asks_nobody_else(
     problems = looked_at(page)
     alts = page.locator("img").evaluate_all("images => images.map((image) => image.alt)")
     assert not [alt for alt in alts if re.search(r"[*_`#]{1,2}\w+[*_`]", alt)]
+    buttons = page.get_by_test_id("stMain").get_by_role("button").all_inner_texts()
+    opening = [text for text in buttons if text.startswith("Open")]
+    assert len(opening) == len(set(opening))
     for width, height in ((320, 568), (390, 844), (1440, 900)):
         page.set_viewport_size({"width": width, "height": height})
         at_rest(page)

@@ -103,6 +103,8 @@ def test_parts_are_cut_out_and_covered_by_mouse(page: Page, address: str) -> Non
     drag(page, page.locator(".stage"), (0.02, 0.02), (0.8, 0.8))
     expect(page.get_by_role("slider", name="From left to right — start")).to_have_value(re.compile("^[0-4]$"))
     expect(page.get_by_text(re.compile("goes from"))).to_be_visible()
+    questions(page, Locator.click)
+    several(page, Locator.click)
 
 
 def test_a_link_shows_the_same_photo_genus_and_layer_also_with_another_network(

@@ -41,7 +41,7 @@ def test_explain_writes_an_overlay_a_layer_a_film_strip_and_numbers(
     overlays = sorted(out.glob("0*.png"))
     assert len(overlays) == len(numbers["layers"]) > 3
     assert {Image.open(path).size for path in overlays} == {(160, 120)}
-    assert {path.name for path in out.iterdir()} == {"film_strip.png", *numbers["files"]}
+    assert {path.name for path in out.iterdir()} == set(numbers["files"]) > {"film_strip.png"}
     assert numbers["schema_version"] == 2
     assert (numbers["model"], numbers["weights"]) == ("small", Classifier.load(checkpoint).weights_sha256[:12])
     assert numbers["bytes"] == photo.stat().st_size
@@ -57,10 +57,10 @@ def test_explain_writes_an_overlay_a_layer_a_film_strip_and_numbers(
         assert 0 <= layer["faithfulness"]["deletion"] <= 1
 
 
-def test_all_layers_and_a_second_genus(explain: Run, photo: Path, tmp_path: Path) -> None:
+def test_all_layers_and_a_second_genus_with_the_network_that_ships(run: Run, photo: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     genera = ("--genus", "Amanita", "--against", "Agaricus")
-    assert explain(photo, "--out", out, *genera, "--layers", "all").status == 0
+    assert run("explain", photo, "--out", out, *genera, "--layers", "all").status == 0
     numbers = json.loads((out / "explanation.json").read_text())
     assert (numbers["method"], numbers["against"]) == ("contrastive", "Agaricus")
     assert len(numbers["layers"]) > 10

@@ -105,6 +105,22 @@ def test_a_run_writes_each_row_at_once_and_says_how_to_go_on_when_it_is_interrup
     assert "Traceback" not in output
 
 
+def test_a_killed_run_is_finished_without_loss_or_repetition(
+    predict: Run, archive: Path, checkpoint: Path, whole_table: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "table.csv"
+    command = [sys.executable, "-m", "mushroom", "predict", str(archive), "--checkpoint", str(checkpoint)]
+    command += ["--csv", str(table), "--json"]
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as running:
+        assert running.stdout is not None
+        for _ in range(BATCH + 3):
+            assert running.stdout.readline()
+        running.kill()
+    assert 0 < len(rows(table)) < ARCHIVE_PHOTOS
+    predict(archive, "--csv", table, "--resume")
+    assert_same_rows(table, whole_table)
+
+
 def test_photos_that_came_since_are_added(predict: Run, archive: Path, whole_table: Path, tmp_path: Path) -> None:
     table = tmp_path / "table.csv"
     table.write_bytes(whole_table.read_bytes())

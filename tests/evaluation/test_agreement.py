@@ -54,9 +54,10 @@ def test_a_difference_is_told_with_what_chance_would_make_of_it(models: Path, fo
 def test_agreement_is_told_anew_from_predictions_alone(models: Path, found: Agreement) -> None:
     write_agreement(models, found)
     assert agreement_again(models) == found == read_agreement(models)
-    (models / AGREEMENT_FILE).write_text("{")
-    with pytest.raises(CheckpointError, match="damaged"):
-        read_agreement(models)
+    for damaged in ("{", (models / AGREEMENT_FILE).read_text().replace('"sample"', '"simple"')):
+        (models / AGREEMENT_FILE).write_text(damaged)
+        with pytest.raises(CheckpointError, match="damaged"):
+            read_agreement(models)
     (models / AGREEMENT_FILE).unlink()
     assert read_agreement(models) is None
     with pytest.raises(CheckpointError, match="measure it"):

@@ -89,11 +89,11 @@ def test_inserting_the_cap_first_makes_the_confidence_rise_at_once_from_that_of_
     torch.testing.assert_close(curve[0], CapFinder()(blur(red_photo())).softmax(1)[0, 0])
 
 
-def test_curves_of_several_heatmaps_of_one_photo_are_those_of_each() -> None:
-    maps = torch.cat([RIGHT, WRONG, quarter_map(0, 1)])
+def test_curves_of_several_heatmaps_of_one_photo_are_those_of_each_for_its_own_target() -> None:
+    maps, targets = torch.cat([RIGHT, WRONG, quarter_map(0, 1)]), torch.tensor([0, 1, 0])
     photo = red_photo()
-    together = deletion_curves(CapFinder(), photo, torch.zeros(3, dtype=torch.long), maps)
-    alone = [deletion_curves(CapFinder(), photo, TARGET, one[None]) for one in maps]
+    together = deletion_curves(CapFinder(), photo, targets, maps)
+    alone = [deletion_curves(CapFinder(), photo, targets[i : i + 1], maps[i : i + 1]) for i in range(3)]
     torch.testing.assert_close(together, torch.cat(alone))
 
 

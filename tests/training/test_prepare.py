@@ -160,6 +160,7 @@ def test_a_dataset_is_downloaded_and_prepared_like_a_folder_and_no_network_ends_
     with pytest.raises(DatasetError, match=r"can't be downloaded .* check the name, the network"):
         prepare(source, tmp_path / "out", progress=False)
     assert len(prepare(source, tmp_path / "out", progress=False).manifest) == 66
+    assert download.call_args.kwargs == ({"repo_type": "dataset"} if source.startswith("hf://") else {})
 
 
 @pytest.mark.photos

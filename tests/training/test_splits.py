@@ -41,6 +41,13 @@ def test_groups_stay_together_given_splits_are_kept_and_order_does_not_matter(ta
     )
 
 
+def test_shares_are_of_photos_not_of_groups() -> None:
+    groups = np.repeat([f"g{number}" for number in range(60)], [1] * 40 + [20] * 20)
+    table = pd.DataFrame({"photo": map(str, range(len(groups))), "genus": "Amanita", "group": groups})
+    found = pd.Series(split_groups(table, "genus", 3)).value_counts(normalize=True)
+    assert found.to_dict() == pytest.approx(splits.GENUS_SHARES, abs=0.01)
+
+
 @pytest.fixture
 def short_search(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the rules say holds however long the search for the best split is."""
