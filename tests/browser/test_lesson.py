@@ -124,6 +124,7 @@ def test_the_report_begins_with_its_verdict_tells_what_surety_costs_and_leads_to
     cell.press("Enter")
     expect(page).to_have_url(re.compile(f"browse.*true={true}"))
     expect(cards(page)).to_have_count(int(count))
+    expect(page.get_by_role("heading", name="Browse")).to_be_in_viewport()
     expect(page.locator(".answer-line").first).to_contain_text(true if answered == "none" else answered)
 
 

@@ -21,6 +21,7 @@ def render() -> None:
         "Browse the test split",
         "Photos that the network's training never saw, with what it answered. Open one to see why.",
     )
+    layout.begin_at_the_top("browse")
     folder = models.choose_checkpoint()
     if folder is None:
         return
