@@ -80,9 +80,13 @@ def chosen() -> tuple[int, Rectangle | None]:
 
 def _another_part(asked: int, rectangle: Rectangle | None) -> None:
     """Change between the hottest part and a rectangle, each as it was left."""
+    part = st.session_state["covered_part"]
+    # A browser reports a control that has just appeared as empty, now and then.
+    if part is None:
+        return
     before = st.session_state.setdefault("covered_before", {HOTTEST_PART: None, OWN_RECTANGLE: FIRST_RECTANGLE.text})
     before[OWN_RECTANGLE if rectangle else HOTTEST_PART] = rectangle.text if rectangle else str(asked)
-    url_state.choose("cover", before[st.session_state["covered_part"]])
+    url_state.choose("cover", before[part])
 
 
 def _hottest(explanation: "Explanation", classifier: "Classifier", asked: int) -> tuple[str, Masking] | None:

@@ -53,7 +53,8 @@ def show(subject: Subject, view: Image.Image, explanation: "Explanation", classi
 
 
 def _panel_chosen(names: Mapping[str, str]) -> None:
-    url_state.choose("panel", names.get(st.session_state["panel_tabs"]))
+    if name := names.get(st.session_state["panel_tabs"]):
+        url_state.choose("panel", name)
 
 
 def _why_not(subject: Subject, view: Image.Image, explanation: "Explanation", classifier: "Classifier") -> None:

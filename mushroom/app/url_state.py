@@ -64,10 +64,13 @@ def choose(key: str, value: str | None) -> None:
     _write(key, value)
 
 
-def widget(key: str, value: Any, of: str = "", then: Callable[[], None] | None = None) -> dict[str, Any]:
+def widget(
+    key: str, value: Any, of: str = "", then: Callable[[], None] | None = None, required: bool = False
+) -> dict[str, Any]:
     """Arguments that tie a Streamlit widget to the choice ``key``: it shows ``value``, its change is chosen.
 
-    ``then`` is called when it was.
+    ``then`` is called when it was. Of a ``required`` one nothing is chosen where it comes back empty: a browser reports
+    a control that has just appeared so, now and then.
 
     A browser names an option by its label. Labels that say more than which option it is (a number, a share) change
     while the option stays: such a widget is told ``of`` what its labels are, and is a new one for each.
@@ -77,20 +80,22 @@ def widget(key: str, value: Any, of: str = "", then: Callable[[], None] | None =
     # its own, which would begin with its first option whatever the one before it showed.
     if arrived() or st.session_state.get(name) != value:
         st.session_state[name] = value
-    return {"key": name, "on_change": _picked, "args": (key, name, then)}
+    return {"key": name, "on_change": _picked, "args": (key, name, then, required)}
 
 
 def segments(label: str, key: str, titles: Mapping[str, str], default: str, *, what: str, **drawn: Any) -> str:
     """The choice ``key`` among ``titles``, whose values are read, and the segmented control for it; see ``choice``."""
     value = str(choice(key, list(titles), default, what=what))
     st.segmented_control(
-        label, list(titles), format_func=titles.__getitem__, required=True, **drawn, **widget(key, value)
+        label, list(titles), format_func=titles.__getitem__, required=True, **drawn, **widget(key, value, required=True)
     )
     return value
 
 
-def _picked(key: str, name: str, then: Callable[[], None] | None) -> None:
+def _picked(key: str, name: str, then: Callable[[], None] | None, required: bool) -> None:
     value = st.session_state[name]
+    if required and value is None:
+        return
     choose(key, None if value is None else str(value))
     if then is not None:
         then()
