@@ -58,6 +58,11 @@ class Prediction:
     other_genus: str | None = None
     other_confidence: float = 0.0
 
+    @property
+    def answer(self) -> str | None:
+        """What a visitor is told: the genus, or None, that it is none of them, whichever comes nearest."""
+        return None if self.unknown else self.genus
+
 
 @dataclass(frozen=True)
 class Explanation:

@@ -34,14 +34,13 @@ def headline_html(
     else:
         eyebrow, answer, sure = f"Most likely {rank}", f"<em>{genus}</em>", f"{share} sure."
     if subject.true_genus:
-        right = subject.true_genus == prediction.genus and not prediction.unknown
+        right = subject.true_genus == prediction.answer
         badge = '<span class="badge right">✓ right</span>' if right else '<span class="badge wrong">✗ wrong</span>'
         sure += f" {badge} The photo is of the {rank} <em>{html.escape(subject.true_genus)}</em>."
     if of_whole is not None:
-        says = third_answer(count) if of_whole.unknown else of_whole.genus
-        same = of_whole.genus == prediction.genus and of_whole.unknown == prediction.unknown
+        says = of_whole.answer or third_answer(count)
         sure += " The network saw only the part inside the frame; of the whole photo it says "
-        sure += "the same" if same else f"otherwise: <b>{html.escape(says)}</b>"
+        sure += "the same" if of_whole.answer == prediction.answer else f"otherwise: <b>{html.escape(says)}</b>"
         sure += f" ({percent(of_whole.confidence)})."
     if subject.origin == "drawing":
         eyebrow = f"A drawing, not a photo · {eyebrow[0].lower()}{eyebrow[1:]}"

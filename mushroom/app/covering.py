@@ -140,11 +140,11 @@ def change(before: "Prediction", after: "Prediction") -> str:
     """What covering did, and what that means, in one or two sentences."""
     was, now = before.probabilities[before.genus], after.probabilities[before.genus]
     moved = f"*{before.genus}* goes from **{percent(was)}** to **{percent(now)}**"
-    if after.unknown and not before.unknown:
+    if after.answer == before.answer:
+        return (
+            f"{moved}; the answer stays the same: the rest of the photo is enough for it. The covered part may have "
+            "counted all the same, where several parts each are enough."
+        )
+    if after.answer is None:
         return f"{moved}; the network would now say: {third_answer(len(after.probabilities))}."
-    if (after.unknown, after.genus) != (before.unknown, before.genus):
-        return f"{moved}; the network would now say *{after.genus}* ({percent(after.confidence)})."
-    return (
-        f"{moved}; the answer stays the same: the rest of the photo is enough for it. The covered part may have "
-        "counted all the same, where several parts each are enough."
-    )
+    return f"{moved}; the network would now say *{after.answer}* ({percent(after.confidence)})."

@@ -72,12 +72,7 @@ class Steadiness:
 
 def steadiness(prediction: "Prediction", copies: "dict[str, Prediction]") -> Steadiness:
     """How many of the copies get the answer of the photo itself; turned away is an answer, too."""
-    return Steadiness(sum(same_answer(prediction, copy) for copy in copies.values()), len(copies))
-
-
-def same_answer(one: "Prediction", other: "Prediction") -> bool:
-    """Whether a visitor reads the same answer: none of the genera, or the same genus."""
-    return one.unknown and other.unknown if one.unknown or other.unknown else one.genus == other.genus
+    return Steadiness(sum(copy.answer == prediction.answer for copy in copies.values()), len(copies))
 
 
 def show(subject: Subject, photo: Image.Image, prediction: "Prediction", classifier: "Classifier") -> None:
@@ -94,10 +89,8 @@ def show(subject: Subject, photo: Image.Image, prediction: "Prediction", classif
     small = shrunk(photo, 2 * COPY_PX)
     with st.container(horizontal=True, gap="small", key="copies"):
         for name, copy in copies.items():
-            says = third_answer(len(classifier.genera)) if copy.unknown else copy.genus
+            says = copy.answer or third_answer(len(classifier.genera))
+            mark = "=" if copy.answer == prediction.answer else "≠"
             with st.container(width=COPY_PX, gap="xxsmall"):
                 st.image(components.jpeg(COPIES[name](small)), width="stretch", alt=f"The photo, {name}")
-                st.html(
-                    f'<p class="copy"><b>{"=" if same_answer(prediction, copy) else "≠"} {html.escape(says)}</b>'
-                    f"{name}, {percent(copy.confidence)}</p>"
-                )
+                st.html(f'<p class="copy"><b>{mark} {html.escape(says)}</b>{name}, {percent(copy.confidence)}</p>')

@@ -82,6 +82,8 @@ def test_a_part_that_is_answered_otherwise_than_the_whole_is_told(classifier: Cl
     other = answer_text.headline_html(photo, prediction(), classifier, prediction(GENERA[3], 0.6))
     assert "of the whole photo it says the same (60%)" in same
     assert f"otherwise: <b>{GENERA[3]}</b> (60%)" in other
+    both_none = (prediction(unknown=True), prediction(GENERA[3], 0.6, unknown=True))
+    assert "the same (60%)" in answer_text.headline_html(photo, both_none[0], classifier, both_none[1])
 
 
 # --- Bars ---------------------------------------------------------------------------------------------------

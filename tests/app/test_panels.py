@@ -71,6 +71,7 @@ def test_an_answer_that_covering_does_not_change_is_not_said_to_miss_its_reasons
     other = replace(sure, genus=GENERA[1], confidence=0.9, probabilities=shares | {GENERA[0]: 0.1, GENERA[1]: 0.9})
     assert f"would now say *{GENERA[1]}* (90%)" in covering.change(sure, other)
     assert f"would now say: {third_answer(9)}" in covering.change(sure, replace(sure, unknown=True))
+    assert "stays the same" in covering.change(replace(sure, unknown=True), replace(other, unknown=True))
 
 
 def test_a_rectangle_covers_what_lies_inside() -> None:
@@ -90,8 +91,8 @@ def test_copies_that_get_the_same_answer_are_counted() -> None:
     # Turned away is turned away, whatever genus comes nearest; the marks beside the copies go by the same rule.
     away = replace(prediction(unknown=True), genus=GENERA[2])
     assert steadiness.steadiness(away, copies).same == 1
-    assert steadiness.same_answer(away, copies["c"])
-    assert not steadiness.same_answer(away, copies["b"])
+    assert away.answer == copies["c"].answer
+    assert away.answer != copies["b"].answer
     assert "may be wrong all the same" in steadiness.Steadiness(8, 8).sentence
 
 

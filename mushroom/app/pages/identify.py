@@ -114,8 +114,7 @@ def _answer(subject: Subject, several: int) -> None:
     photo, explanation = explained
     lesson.show_row(subject, classifier.folder)
     if lesson.hides_answer(subject):
-        answer = explanation.prediction
-        lesson.ask(subject, photo, classifier.genera, None if answer.unknown else answer.genus)
+        lesson.ask(subject, photo, classifier.genera, explanation.prediction.answer)
         return
     lesson.show_score(subject)
     of_whole = predictions.predict(classifier, replace(subject, crop=None)) if subject.crop else None
