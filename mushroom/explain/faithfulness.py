@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from mushroom.explain.gradcam import heatmaps, score_cam_of_classes
+from mushroom.explain.gradcam import heatmaps, score_cam_of_heads
 from mushroom.explain.layers import Layer
 from mushroom.explain.methods import METHODS
 from mushroom.explain.regions import upsample
@@ -268,8 +268,7 @@ def _with_and_without(
     if METHODS[method].needs == "masked scores":
         # Backbone passes are what Score-CAM costs: both heads look at the same ones.
         both = UnderHeads(model.backbone, model.head, shuffled)
-        classes = _logits(model, image).shape[1]
-        return score_cam_of_classes(both, image, names, [target, classes + target])
+        return score_cam_of_heads(both, image, names, target, len(both.heads))
     nets = (model, UnderHeads(model.backbone, shuffled))
     one, other = (heatmaps(net, image, names, target, method).maps for net in nets)
     return {name: torch.cat([one[name], other[name]]) for name in names}

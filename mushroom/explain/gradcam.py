@@ -232,18 +232,21 @@ def heatmaps(
     return LayerHeatmaps(logits, classes, others, maps, has_evidence, evidence)
 
 
-def score_cam_of_classes(
-    model: nn.Module, image: Tensor, layers: Sequence[str], targets: Sequence[int]
+def score_cam_of_heads(
+    model: nn.Module, image: Tensor, layers: Sequence[str], target: int, heads: int
 ) -> dict[str, Tensor]:
-    """Score-CAM of one ``image`` (1, 3, h, w) for several classes from the same passes: heatmaps by layer name,
-    (len(targets), h, w)."""
+    """Score-CAM of one ``image`` (1, 3, h, w) for class ``target`` of each of the ``heads``, from the same passes.
+
+    ``model`` gives logits (B, heads * K), those of each head in turn. Returns heatmaps by layer name, (heads, h, w).
+    """
     captured, _ = _forward(model, image, layers, with_graph=False)
     maps = {}
     with torch.inference_mode(False), torch.no_grad():
         for name, layer in captured.items():
             feature_map = layer.feature_map
-            scores = masked_logits(model, image, feature_map)[0, :, targets].T.to(feature_map.dtype)
-            maps[name], _ = normalise(score_cam(feature_map.expand(len(targets), -1, -1, -1), scores))
+            scores = masked_logits(model, image, feature_map)[0].unflatten(1, (heads, -1))[..., target].T
+            found = score_cam(feature_map.expand(heads, -1, -1, -1), scores.to(feature_map.dtype))
+            maps[name], _ = normalise(found)
     return maps
 
 
