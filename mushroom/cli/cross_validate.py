@@ -32,6 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_training_arguments(parser)
 
 
+def when_stopped(args: argparse.Namespace) -> str:
+    """How to go on after Ctrl-C: finished folds are read again."""
+    return "Go on with the same command."
+
+
 def run(args: argparse.Namespace) -> int:
     """Train and measure every fold; one that is finished is not trained again."""
     prepared = load_prepared(args.prepared)

@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 
 from mushroom.classifier import Classifier, Explanation
+from mushroom.cli import RESUME
 from mushroom.cli.predict import add_device_arguments, json_line, require_photos, shown, summary
 from mushroom.errors import DONE, SOME_PHOTOS_FAILED, ExplanationError, PhotoError
 from mushroom.explain import faithfulness, overlays
@@ -51,6 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--faithfulness", action="store_true", help="also measure whether the hot places matter")
     add_device_arguments(parser, BATCH)
     parser.add_argument("--resume", action="store_true", help="of a folder: leave the photos explained already")
+
+
+def when_stopped(args: argparse.Namespace) -> str:
+    """How to go on after Ctrl-C."""
+    return RESUME
 
 
 def run(args: argparse.Namespace) -> int:

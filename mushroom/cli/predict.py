@@ -16,6 +16,7 @@ from tqdm import tqdm
 from mushroom import table
 from mushroom.checkpoint import HUB_PREFIX
 from mushroom.classifier import BATCH, DEVICES, Classifier
+from mushroom.cli import RESUME
 from mushroom.engine import WORTH_EXPORTING, speed_up
 from mushroom.errors import DONE, SOME_PHOTOS_FAILED, PhotoError, PredictError
 from mushroom.ray_streaming import answered_lines
@@ -51,6 +52,11 @@ def photo_count(text: str) -> int:
     if not text.isdecimal() or not int(text):
         raise argparse.ArgumentTypeError(f"{text!r} is no number of photos: 1 or more")
     return int(text)
+
+
+def when_stopped(args: argparse.Namespace) -> str:
+    """How to go on after Ctrl-C: lines that were printed can't be gone on with, a table can."""
+    return RESUME if args.csv else ""
 
 
 def run(args: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from accelerate import PartialState
 
+from mushroom.cli import RESUME
 from mushroom.dataset import Prepared, load_prepared
 from mushroom.evaluation.evaluate import evaluate
 from mushroom.evaluation.report_text import report_text
@@ -56,6 +57,11 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("no", "bf16", "fp16"),
         help="as accelerate's launcher; without it bf16 on a processor that computes in it",
     )
+
+
+def when_stopped(args: argparse.Namespace) -> str:
+    """How to go on after Ctrl-C."""
+    return RESUME
 
 
 def run(args: argparse.Namespace) -> int:
