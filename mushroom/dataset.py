@@ -30,8 +30,6 @@ SPLITS = ("train", "validation", "test")
 TABLE_ENCODING: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape"}
 """A file name may hold bytes that are no UTF-8; they come out of a table as they went in."""
 
-TABLE_TYPES: defaultdict[str, Any] = defaultdict(lambda: str, {"width": int, "height": int})
-
 FORMAT = 2
 """1: the fingerprint does not cover the genus of a photo, and the genera are the nine."""
 
@@ -194,9 +192,10 @@ def _read_facts(folder: Path) -> dict[str, Any]:
 
 def _read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     """A table of ``prepare``: text, but for sizes in pixels."""
+    types: defaultdict[str, Any] = defaultdict(lambda: str, {"width": int, "height": int})
     try:
         with path.open(newline="", **TABLE_ENCODING) as file:
-            table = pd.read_csv(file, keep_default_na=False, dtype=TABLE_TYPES)
+            table = pd.read_csv(file, keep_default_na=False, dtype=types)
     except FileNotFoundError as error:
         raise DatasetError(f"{path.parent} was not written by prepare: it has no {path.name}.") from error
     except (ValueError, OSError) as error:

@@ -154,7 +154,8 @@ def _split_by_source(
     named = photos[known]
     if (named.source == "").all():
         raise DatasetError("No source is known of these photos: give it in a manifest.csv beside them, column source.")
-    if strange := [name for name in chain(*by_source.same) if name not in set(photos.source)]:
+    sources = set(photos.source)
+    if strange := [name for name in chain(*by_source.same) if name not in sources]:
         raise DatasetError(f"No photo is of the source {strange[0]}: check its name.")
     given = sorted({*by_source.must_train, *photos.source[(photos.split != "") & (photos.source != "")]})
     units = joined_sources(photos, by_source.same, given)
